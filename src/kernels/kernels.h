@@ -1,0 +1,71 @@
+/* The kernels: loops over floats, one table of them for each instruction set.
+ *
+ * Every kernel is written once, in a body_*.h on the vectors of vec_*.h, and compiled once for each
+ * instruction set in isa_*.c; pick.c chooses a table at run time. All tables give the same bits:
+ * vectors run across outputs and sums follow an order that does not depend on the width.
+ *
+ * Buffers come in blocks of 16 floats: `count` is a multiple of 16 unless a comment says otherwise. */
+#ifndef CNN_KERNELS_KERNELS_H
+#define CNN_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/status.h"
+
+enum { BLOCK = 16 }; /* floats in a channel block, a weight panel, and lanes of a reduction */
+
+/* One step of a chain of multiply-adds: offsets into A and B. */
+struct tap {
+  int32_t a, b;
+};
+
+/* C[i][j] = start[j] + sum over k of A[a_row[i] + taps[k].a] * B[taps[k].b + j], for `rows` rows i and
+ * `columns` columns j, each element one chain of fused multiply-adds over ascending k.
+ *
+ * This is the product of section 7.4 without its matrix: the row i of im2col is never laid out, its
+ * element k is read where it stands, at a_row[i] + taps[k].a. Columns come in panels of 16: column j
+ * of B is at panel j/16 (b_panel floats apart), lane j%16, and likewise for C. Of a last panel only
+ * whole vectors that hold a column are written: up to column 16 * panels, depending on the
+ * instruction set; those extra columns hold nothing of meaning. */
+struct product {
+  const float *a, *b;
+  float *c;
+  const int32_t *a_row, *c_row;
+  const struct tap *taps;
+  int64_t rows, columns, depth; /* depth: number of taps */
+  int64_t b_panel, c_panel;
+  const float *start; /* panels of 16, one after the other; NULL: 0 */
+  bool add;           /* the chains go on from what C holds; start is not read */
+};
+
+/* A window sliding over one plane of channel blocks: h x w positions of 16 floats, to oh x ow. */
+struct window {
+  int64_t h, w, oh, ow;
+  int64_t fh, fw, stride_h, stride_w, pad_h, pad_w;
+  int64_t x_row, y_row; /* floats from one row to the next in planes of x and y */
+  bool count_pad;       /* average: divide by fh * fw even where the window reaches into padding */
+};
+
+/* One optimiser step over a range of weights; the fields an optimiser does not know are ignored. */
+struct update {
+  float *weight, *moment[2];
+  const float *gradient;
+  float lr, momentum, beta1, beta2, decay, epsilon;
+  float correction1, correction2; /* adam: 1 / (1 - beta^t) */
+};
+
+struct kernel_table {
+  const char *name;
+#define KERNEL(result, name, arguments) result(*name) arguments;
+#include "kernels/kernels.def"
+#undef KERNEL
+};
+
+/* The table in use: the best the machine has, or the one $CNN_ISA names. */
+cnn_status kernels_pick(const struct kernel_table **table);
+
+/* One table by name, NULL where this machine or this build has none such; for tests. */
+const struct kernel_table *kernels_find(const char *name);
+
+#endif

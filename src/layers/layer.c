@@ -1,0 +1,115 @@
+/* The list of layers, what they book, and the loops that elementwise layers share. */
+#include "layers/layer.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/text.h"
+
+#define LAYER(name) extern const struct layer_class layer_##name;
+#include "layers/layers.def"
+#undef LAYER
+
+const struct layer_class *const layer_classes[] = {
+#define LAYER(name) &layer_##name,
+#include "layers/layers.def"
+#undef LAYER
+    NULL};
+
+enum { CLASSES = sizeof layer_classes / sizeof *layer_classes - 1 };
+
+cnn_status layer_find(const char *name, const struct layer_class **found) {
+  const char *names[CLASSES + 1] = {0};
+  for (int i = 0; i < CLASSES; i++) {
+    names[i] = layer_classes[i]->name;
+    if (strcmp(name, names[i]) == 0) {
+      *found = layer_classes[i];
+      return CNN_OK;
+    }
+  }
+  const char *nearest = text_nearest(name, names);
+  return nearest ? CNN_FAIL(CNN_E_KEY, "unknown layer '%.40s'; did you mean '%s'?", name, nearest)
+                 : CNN_FAIL(CNN_E_KEY, "unknown layer '%.40s'; `cnn layers` lists them", name);
+}
+
+void *ledger_table(struct ledger *ledger, size_t bytes) {
+  bytes = (bytes + 63) / 64 * 64;
+  void *table = ledger->table_memory ? ledger->table_memory + ledger->table_used : NULL;
+  if (ledger->step && ledger->table_used == 0) ledger->step->tables = table;
+  ledger->table_used += bytes;
+  return table;
+}
+
+void ledger_weight(struct ledger *ledger, const char *suffix, int dims, const int64_t *dim, int64_t packed,
+                   struct init init, int64_t fan_in) {
+  assert(ledger->weights < MAX_WEIGHTS && dims <= 4 && packed % BLOCK == 0);
+  struct weight_booking *w = &ledger->weight[ledger->weights++];
+  *w = (struct weight_booking){
+      .suffix = suffix, .dims = dims, .packed = packed, .init = init, .fan_in = fan_in};
+  memcpy(w->dim, dim, (size_t)dims * sizeof *dim);
+}
+
+void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups, int64_t count) {
+  for (int64_t step = 1; step < groups; step *= 2)
+    for (int64_t g = 0; g + step < groups; g += 2 * step)
+      kernels->add(sums + g * count, sums + (g + step) * count, count);
+}
+
+/* Rows and floats in a row of a walk over planes; one long row where no view has a halo in the way. */
+struct walk {
+  int64_t rows, count;
+};
+
+static bool has_halo(const struct view *v) { return v->plane != v->shape.h * v->shape.w * BLOCK; }
+
+static struct walk walk(const struct view *v, bool halo) {
+  return halo ? (struct walk){v->shape.h, v->shape.w * BLOCK}
+              : (struct walk){1, v->shape.h * v->shape.w * BLOCK};
+}
+
+static float *row(const struct view *v, int64_t n, int64_t b, int64_t h) {
+  return v->data + n * v->image + b * v->plane + h * v->row;
+}
+
+void each_row(const struct view *y, const struct view *x, struct shard shard,
+              void (*run)(float *y, const float *x, int64_t count)) {
+  struct walk w = walk(y, has_halo(y) || has_halo(x));
+  for (int64_t n = shard.n0; n < shard.n1; n++)
+    for (int64_t b = 0; b < view_blocks(y); b++)
+      for (int64_t h = 0; h < w.rows; h++) run(row(y, n, b, h), row(x, n, b, h), w.count);
+}
+
+void each_row_backward(const struct view *dx, const struct view *dy, const struct view *y, struct shard shard,
+                       void (*run)(float *dx, const float *dy, const float *y, int64_t count)) {
+  struct walk w = walk(y, has_halo(y) || has_halo(dy) || has_halo(dx));
+  for (int64_t n = shard.n0; n < shard.n1; n++)
+    for (int64_t b = 0; b < view_blocks(y); b++)
+      for (int64_t h = 0; h < w.rows; h++) run(row(dx, n, b, h), row(dy, n, b, h), row(y, n, b, h), w.count);
+}
+
+/* ---- What the program prints about layers ---- */
+
+int cnn_layer_class_count(void) { return CLASSES; }
+
+cnn_layer_class_info cnn_layer_class_get(int index) {
+  if (index < 0 || index >= CLASSES) return (cnn_layer_class_info){0};
+  const struct layer_class *class = layer_classes[index];
+  int params = 0;
+  while (class->params && class->params[params].key) params++;
+  return (cnn_layer_class_info){class->name, class->summary, params, class->examples};
+}
+
+cnn_status cnn_layer_class_find(const char *name, int *index) {
+  const struct layer_class *class;
+  CNN_TRY(layer_find(name, &class));
+  for (int i = 0; i < CLASSES; i++)
+    if (layer_classes[i] == class) *index = i;
+  return CNN_OK;
+}
+
+cnn_param_info cnn_layer_param(int index, int param) {
+  if (index < 0 || index >= CLASSES || param < 0 || param >= cnn_layer_class_get(index).params)
+    return (cnn_param_info){0};
+  const struct param *p = &layer_classes[index]->params[param];
+  return (cnn_param_info){p->key, params_type(p), p->standard, p->help};
+}

@@ -1,0 +1,190 @@
+/* What a layer is: the one contract behind every file of this folder.
+ *
+ * A layer is one file that ends in one constant struct layer_class, and one row in layers.def. From the
+ * constant come parsing, saving, `cnn layers`, documentation and the automatic tests; nothing else in
+ * the library knows a layer by name.
+ *
+ * How a plan uses it: shape() while the network is built; book() twice through the same code, first to
+ * count, then to carve and to fill its tables; from then on forward() and the two backward()s, which
+ * cannot fail, on as many images as the plan finds good for the caches. */
+#ifndef CNN_LAYERS_LAYER_H
+#define CNN_LAYERS_LAYER_H
+
+#include <stddef.h>
+
+#include "core/status.h"
+#include "core/view.h"
+#include "kernels/kernels.h"
+
+enum { MAX_INPUTS = 8, MAX_WEIGHTS = 2 };
+
+/* ---- Parameters: the keys of a brick's line ---- */
+
+enum param_type {
+  PARAM_INTEGER, /* int64_t */
+  PARAM_PAIR,    /* int64_t[2]: "3" or "3x2", height first */
+  PARAM_FLAG,    /* bool: yes or no */
+  PARAM_CHOICE,  /* int: index into choices */
+  PARAM_SHAPE,   /* cnn_shape: "1x28x28", n is 1 */
+  PARAM_INIT,    /* struct init */
+};
+
+/* How weights start: normal:STD; xavier: N(0, 1/fan_in) and he: N(0, 2/fan_in) (6.2 of the book). */
+struct init {
+  enum { INIT_NORMAL, INIT_XAVIER, INIT_HE, INIT_ZEROS } kind;
+  double deviation; /* of INIT_NORMAL */
+};
+
+struct param {
+  const char *key;
+  enum param_type type;
+  size_t offset;              /* into the layer's config */
+  const char *standard;       /* the default, as text; NULL: the key is required */
+  int64_t least, most;        /* of integers and pairs */
+  const char *const *choices; /* ended by NULL */
+  const char *help;
+};
+
+/* ---- Plain loops in double: the definition, and what everything else is tested against ---- */
+
+struct naive {
+  const void *config;
+  const cnn_shape *in; /* of each input */
+  cnn_shape out;
+  const double *x[MAX_INPUTS], *weight[MAX_WEIGHTS]; /* dense; weights as in model files */
+  double *y;                                         /* written */
+  const double *dy;                                  /* NULL: forward only */
+  double *dx[MAX_INPUTS], *dweight[MAX_WEIGHTS];     /* written where dy is given */
+};
+
+/* ---- The planned machine ---- */
+
+/* What one call is about: images n0 .. n1-1, or part `part` of the work where it was booked in parts. */
+struct shard {
+  int64_t n0, n1, part;
+  int64_t batch; /* images of the whole call */
+  int thread;
+};
+
+/* One brick of a plan, with all its memory. */
+struct step {
+  const void *config;
+  const struct kernel_table *kernels;
+  int inputs;
+  struct view x[MAX_INPUTS], y;
+  struct view dx[MAX_INPUTS], dy; /* data is NULL where a gradient is not wanted */
+  float *weight, *gradient;       /* this layer's packed range, in the order booked; NULL without weights */
+  int64_t weight_at[MAX_WEIGHTS]; /* where each weight starts in that range */
+  int64_t range;                  /* floats in it */
+  float *partial;                 /* gradient sums of one group each, partial_stride apart */
+  int64_t partial_stride;
+  int64_t group;  /* images of a gradient group */
+  float *saved;   /* image n's at saved + n * y.image; not cleared */
+  void *tables;   /* what book() filled */
+  float *scratch; /* thread t's at scratch + t * scratch_stride */
+  int64_t scratch_stride;
+};
+
+/* What a layer asks for. shapes and blocks are set before book(); strides only in the second pass, when
+ * step is not NULL. */
+struct ledger {
+  const void *config;
+  int inputs;
+  struct view x[MAX_INPUTS], y;
+  bool training, wants_dx;
+  int64_t batch, group;
+  struct step *step; /* NULL while counting */
+
+  struct weight_booking {
+    const char *suffix; /* "weight", "bias" */
+    int dims;
+    int64_t dim[4]; /* as in model files */
+    int64_t packed; /* floats in the plan, a multiple of 16 */
+    struct init init;
+    int64_t fan_in;
+  } weight[MAX_WEIGHTS];
+  int weights;
+
+  struct halo x_halo[MAX_INPUTS], dy_halo; /* zeros to be readable around x and dy */
+  bool in_place;                           /* y may stand where x[0] stood, and dx where dy did */
+  bool keeps_x, keeps_y;                   /* backward reads them */
+  bool whole_batch;                        /* runs best on many images at once; else few stay in the cache */
+  int64_t saved;                           /* floats an image from forward to backward, a multiple of 16 */
+  int64_t scratch;                         /* floats a thread */
+  int64_t partial_extra;                   /* floats more in each group's partial sums */
+  int64_t weight_parts;  /* 0: backward_weights runs group by group into partial; else in so many parts
+                            over the whole batch, straight into gradient */
+  int64_t prepare_parts; /* prepare() runs in so many parts after weights have changed */
+  int64_t multiply_adds; /* of forward, an image */
+  size_t table_bytes, table_used;
+  char *table_memory;
+};
+
+/* Tables that stay for the life of the plan: NULL while counting. The first one is step->tables. */
+void *ledger_table(struct ledger *ledger, size_t bytes);
+void ledger_weight(struct ledger *ledger, const char *suffix, int dims, const int64_t *dim, int64_t packed,
+                   struct init init, int64_t fan_in);
+
+struct layer_class {
+  const char *name, *summary;
+  size_t config_size;
+  const struct param *params; /* ended by a NULL key */
+  int inputs;                 /* how many it takes */
+  bool any_block;             /* reads the network's input as n, c, h, w; else it gets channel blocks */
+
+  /* The output for these inputs; the sentence on failure begins with the keys, as in "kernel 3 ...". */
+  cnn_status (*shape)(const void *config, const cnn_shape *in, cnn_shape *out);
+  void (*book)(const void *config, struct ledger *ledger);
+
+  /* Where element i of a dense weight stands in its packed range. NULL without weights. */
+  int64_t (*place)(const struct step *step, int weight, int64_t i);
+
+  void (*naive)(const struct naive *naive);
+  void (*prepare)(const struct step *step, struct shard shard); /* what to derive from the weights */
+  void (*forward)(const struct step *step, struct shard shard);
+  void (*backward_data)(const struct step *step, struct shard shard);    /* dx from dy, overwritten */
+  void (*backward_weights)(const struct step *step, struct shard shard); /* see weight_parts */
+
+  const char *const *examples; /* "in=2x3x8x8 filters=4 kernel=3 pad=1", ended by NULL */
+};
+
+/* Every layer, in the order of layers.def, ended by NULL. */
+extern const struct layer_class *const layer_classes[];
+
+/* CNN_E_KEY names the nearest known one. */
+cnn_status layer_find(const char *name, const struct layer_class **found);
+
+/* ---- Configurations as text (params.c) ---- */
+
+/* Defaults first, then the words "key=value ..." of text. A word whose key is in `common` (ended by
+ * NULL) is left to the caller. */
+cnn_status params_parse(const struct layer_class *class, const char *text, const char *const *common,
+                        void *config);
+
+struct text;
+/* The keys that differ from their defaults, each with a space before it. */
+void params_print(const struct layer_class *class, const void *config, struct text *out);
+
+/* "integer", "pair", "yes or no", ... for help. */
+const char *params_type(const struct param *param);
+
+/* ---- Helpers that several layers share (window.c, layer.c) ---- */
+
+/* Equation (7.1) on both axes, with the layer's words in the sentence. */
+cnn_status window_shape(const int64_t kernel[2], const int64_t stride[2], const int64_t pad[2],
+                        const int64_t dilation[2], int round, cnn_shape in, int64_t *oh, int64_t *ow);
+
+extern const char *const round_choices[];
+
+/* sums[0] becomes the sum of sums[0 .. groups-1], `count` floats each, by a binary tree: neighbours
+ * first. The one order in which gradients of groups of images are ever added. */
+void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups, int64_t count);
+
+/* Calls run(y, x, count) for every block and row of images n0 .. n1-1, on whole blocks. */
+void each_row(const struct view *y, const struct view *x, struct shard shard,
+              void (*run)(float *y, const float *x, int64_t count));
+/* Likewise run(dx, dy, y, count). */
+void each_row_backward(const struct view *dx, const struct view *dy, const struct view *y, struct shard shard,
+                       void (*run)(float *dx, const float *dy, const float *y, int64_t count));
+
+#endif

@@ -1,0 +1,197 @@
+/* Configurations from text and back, by the table of a layer's parameters. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/text.h"
+#include "layers/layer.h"
+
+enum { LONGEST_VALUE = 128 };
+
+const char *params_type(const struct param *param) {
+  switch (param->type) {
+    case PARAM_INTEGER: return "integer";
+    case PARAM_PAIR: return "integer or HxW";
+    case PARAM_FLAG: return "yes or no";
+    case PARAM_CHOICE: return "choice";
+    case PARAM_SHAPE: return "CxHxW";
+    case PARAM_INIT: return "normal:STD, xavier, he or zeros";
+  }
+  return "";
+}
+
+static cnn_status bad(const struct param *p, const char *value, const char *wanted) {
+  return CNN_FAIL(CNN_E_ARGUMENT, "%s=%.60s: %s wanted", p->key, value, wanted);
+}
+
+static cnn_status in_range(const struct param *p, int64_t number) {
+  if (number >= p->least && number <= p->most) return CNN_OK;
+  return CNN_FAIL(CNN_E_ARGUMENT, "%s=%" PRId64 " is out of range: it must be %" PRId64 " to %" PRId64,
+                  p->key, number, p->least, p->most);
+}
+
+/* Up to `most` integers joined by 'x'; returns how many, 0 where it is something else. */
+static int integers(const char *text, int64_t *values, int most) {
+  int count = 0;
+  for (;;) {
+    size_t length = strcspn(text, "x");
+    if (count == most || !text_to_integer(text, length, &values[count])) return 0;
+    count++;
+    if (!text[length]) return count;
+    text += length + 1;
+  }
+}
+
+static cnn_status parse_init(const struct param *p, const char *value, struct init *init) {
+  static const char *const names[] = {"xavier", "he", "zeros"};
+  static const int kinds[] = {INIT_XAVIER, INIT_HE, INIT_ZEROS};
+  *init = (struct init){0};
+  for (int i = 0; i < 3; i++)
+    if (strcmp(value, names[i]) == 0) {
+      init->kind = kinds[i];
+      return CNN_OK;
+    }
+  if (strncmp(value, "normal:", 7) == 0 && text_to_number(value + 7, strlen(value + 7), &init->deviation) &&
+      init->deviation >= 0 && init->deviation < 1e6)
+    return CNN_OK;
+  return bad(p, value, "normal:STD, xavier, he or zeros");
+}
+
+static cnn_status parse_value(const struct param *p, const char *value, void *config) {
+  void *at = (char *)config + p->offset;
+  int64_t number[3];
+  switch (p->type) {
+    case PARAM_INTEGER:
+      if (integers(value, number, 1) != 1) return bad(p, value, "an integer");
+      CNN_TRY(in_range(p, number[0]));
+      memcpy(at, number, sizeof *number);
+      return CNN_OK;
+    case PARAM_PAIR: {
+      int count = integers(value, number, 2);
+      if (!count) return bad(p, value, "an integer or HxW");
+      if (count == 1) number[1] = number[0];
+      CNN_TRY(in_range(p, number[0]));
+      CNN_TRY(in_range(p, number[1]));
+      memcpy(at, number, 2 * sizeof *number);
+      return CNN_OK;
+    }
+    case PARAM_FLAG:
+      if (strcmp(value, "yes") && strcmp(value, "no")) return bad(p, value, "yes or no");
+      *(bool *)at = value[0] == 'y';
+      return CNN_OK;
+    case PARAM_CHOICE:
+      for (int i = 0; p->choices[i]; i++)
+        if (strcmp(value, p->choices[i]) == 0) {
+          *(int *)at = i;
+          return CNN_OK;
+        }
+      return CNN_FAIL(CNN_E_ARGUMENT, "%s=%.60s is unknown; it takes %s%s%s%s%s", p->key, value,
+                      p->choices[0], p->choices[1] ? ", " : "", p->choices[1] ? p->choices[1] : "",
+                      p->choices[1] && p->choices[2] ? ", " : "",
+                      p->choices[1] && p->choices[2] ? p->choices[2] : "");
+    case PARAM_SHAPE: {
+      if (integers(value, number, 3) != 3) return bad(p, value, "CxHxW, as in 1x28x28,");
+      for (int i = 0; i < 3; i++) CNN_TRY(in_range(p, number[i]));
+      cnn_shape shape = {1, number[0], number[1], number[2]};
+      memcpy(at, &shape, sizeof shape);
+      return CNN_OK;
+    }
+    case PARAM_INIT: return parse_init(p, value, at);
+  }
+  return CNN_OK;
+}
+
+static cnn_status unknown_key(const struct layer_class *class, const char *key, const char *const *common) {
+  const char *names[64] = {0};
+  struct text known = {0};
+  int count = 0;
+  for (const struct param *p = class->params; p && p->key; p++) names[count++] = p->key;
+  for (; common && *common; common++) names[count++] = *common;
+  for (int i = 0; i < count; i++) text_add(&known, "%s%s", i ? ", " : "", names[i]);
+  const char *nearest = text_nearest(key, names);
+  cnn_status status = nearest ? CNN_FAIL(CNN_E_KEY, "unknown key '%.40s'; did you mean '%s'?", key, nearest)
+                              : CNN_FAIL(CNN_E_KEY, "unknown key '%.40s'; %s knows %s", key, class->name,
+                                         known.data ? known.data : "others");
+  text_free(&known);
+  return status;
+}
+
+/* One word "key=value"; sets the bit of its parameter in *seen. */
+static cnn_status parse_word(const struct layer_class *class, const char *word, size_t length,
+                             const char *const *common, void *config, uint64_t *seen) {
+  char copy[LONGEST_VALUE];
+  if (length >= sizeof copy)
+    return CNN_FAIL(CNN_E_ARGUMENT, "'%.40s...' is longer than %d characters", word, LONGEST_VALUE - 1);
+  memcpy(copy, word, length);
+  copy[length] = 0;
+  char *equals = strchr(copy, '=');
+  if (!equals || equals == copy || !equals[1])
+    return CNN_FAIL(CNN_E_ARGUMENT, "'%s' is not of the form key=value", copy);
+  *equals = 0;
+  for (int i = 0; common && common[i]; i++)
+    if (strcmp(copy, common[i]) == 0) return CNN_OK;
+  for (int i = 0; class->params && class->params[i].key; i++) {
+    if (strcmp(copy, class->params[i].key)) continue;
+    if (*seen >> i & 1) return CNN_FAIL(CNN_E_KEY, "key '%s' is given twice", copy);
+    *seen |= (uint64_t)1 << i;
+    return parse_value(&class->params[i], equals + 1, config);
+  }
+  return unknown_key(class, copy, common);
+}
+
+cnn_status params_parse(const struct layer_class *class, const char *text, const char *const *common,
+                        void *config) {
+  uint64_t seen = 0;
+  for (const struct param *p = class->params; p && p->key; p++)
+    if (p->standard) CNN_TRY(parse_value(p, p->standard, config));
+  for (;;) {
+    text += strspn(text, " \t\r\n");
+    if (!*text) break;
+    size_t length = strcspn(text, " \t\r\n");
+    CNN_TRY(parse_word(class, text, length, common, config, &seen));
+    text += length;
+  }
+  for (int i = 0; class->params && class->params[i].key; i++)
+    if (!class->params[i].standard && !(seen >> i & 1))
+      return CNN_FAIL(CNN_E_KEY, "key '%s' is missing: %s", class->params[i].key, class->params[i].help);
+  return CNN_OK;
+}
+
+static void print_value(const struct param *p, const void *config, struct text *out) {
+  const void *at = (const char *)config + p->offset;
+  const int64_t *number = at;
+  switch (p->type) {
+    case PARAM_INTEGER: text_add(out, "%" PRId64, number[0]); break;
+    case PARAM_PAIR:
+      text_add(out, "%" PRId64, number[0]);
+      if (number[0] != number[1]) text_add(out, "x%" PRId64, number[1]);
+      break;
+    case PARAM_FLAG: text_add(out, "%s", *(const bool *)at ? "yes" : "no"); break;
+    case PARAM_CHOICE: text_add(out, "%s", p->choices[*(const int *)at]); break;
+    case PARAM_SHAPE: {
+      const cnn_shape *s = at;
+      text_add(out, "%" PRId64 "x%" PRId64 "x%" PRId64, s->c, s->h, s->w);
+      break;
+    }
+    case PARAM_INIT: {
+      const struct init *init = at;
+      static const char *const names[] = {"normal", "xavier", "he", "zeros"};
+      char buffer[32];
+      text_add(out, "%s", names[init->kind]);
+      if (init->kind == INIT_NORMAL) text_add(out, ":%s", text_from_number(init->deviation, buffer));
+      break;
+    }
+  }
+}
+
+void params_print(const struct layer_class *class, const void *config, struct text *out) {
+  for (const struct param *p = class->params; p && p->key; p++) {
+    struct text value = {0};
+    print_value(p, config, &value);
+    if (value.failed || !value.data)
+      out->failed = true;
+    else if (!p->standard || strcmp(value.data, p->standard))
+      text_add(out, " %s=%s", p->key, value.data);
+    text_free(&value);
+  }
+}

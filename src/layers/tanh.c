@@ -1,0 +1,47 @@
+/* tanh: hyperbolic tangent, element by element (as LeNet's, LeCun et al. 1998, without its scale). */
+#include <math.h>
+
+#include "layers/layer.h"
+
+static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out) {
+  (void)config;
+  *out = in[0];
+  return CNN_OK;
+}
+
+static void book(const void *config, struct ledger *ledger) {
+  (void)config;
+  ledger->in_place = true;
+  ledger->keeps_y = true;
+}
+
+static void naive(const struct naive *s) {
+  int64_t count = s->out.n * s->out.c * s->out.h * s->out.w;
+  for (int64_t i = 0; i < count; i++) {
+    double y = tanh(s->x[0][i]);
+    s->y[i] = y;
+    if (s->dy) s->dx[0][i] = s->dy[i] * (1 - y * y);
+  }
+}
+
+static void forward(const struct step *s, struct shard shard) {
+  each_row(&s->y, &s->x[0], shard, s->kernels->tanh_forward);
+}
+
+static void backward_data(const struct step *s, struct shard shard) {
+  each_row_backward(&s->dx[0], &s->dy, &s->y, shard, s->kernels->tanh_backward);
+}
+
+static const char *const examples[] = {"in=2x3x5x4", "in=2x100x1x1", "in=3x17x2x3", NULL};
+
+const struct layer_class layer_tanh = {
+    .name = "tanh",
+    .summary = "hyperbolic tangent, element by element",
+    .inputs = 1,
+    .shape = shape,
+    .book = book,
+    .naive = naive,
+    .forward = forward,
+    .backward_data = backward_data,
+    .examples = examples,
+};

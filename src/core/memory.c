@@ -1,5 +1,4 @@
 /* See memory.h. */
-#define _GNU_SOURCE
 #include "core/memory.h"
 
 #include <assert.h>

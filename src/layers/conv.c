@@ -118,24 +118,24 @@ static void backward_halo(int64_t in, int64_t out, const struct config *c, int a
     }
 }
 
-/* Calls body with c, fh, fw and the tap's number m, in the order of packed weights. */
-#define EACH_TAP(view, channels, body)                                                   \
-  for (int64_t first = 0, m = 0; first < (channels); first += (view)->block)             \
-    for (int64_t fh = 0; fh < config->kernel[0]; fh++)                                   \
-      for (int64_t fw = 0; fw < config->kernel[1]; fw++)                                 \
-        for (int64_t c = first; c < (channels) && c < first + (view)->block; c++, m++) { \
-          body                                                                           \
-        }
+/* The number of tap (c, fh, fw) in the order channel block, fh, fw, channel in block. */
+static int64_t tap_number(const struct config *config, int64_t channels, int64_t block, int64_t c, int64_t fh,
+                          int64_t fw) {
+  int64_t first = c / block * block, width = channels - first < block ? channels - first : block;
+  return first * config->kernel[0] * config->kernel[1] + (fh * config->kernel[1] + fw) * width + c - first;
+}
 
 static void fill_forward(const struct config *config, const struct ledger *l, struct tables *t) {
   const struct view *x = &l->x[0], *y = &l->y;
-  for (int64_t g = 0; g < config->groups; g++)
-    EACH_TAP(x, t->c, {
-      int64_t at = view_offset(x, 0, g * t->c + c, fh * config->dilation[0], fw * config->dilation[1]);
-      t->taps[g * t->k + m] = (struct tap){(int32_t)at, (int32_t)(m * BLOCK)};
-      t->tap_at[g * t->k + m] = (int32_t)at;
-      t->weight_row[m] = (int32_t)(m * BLOCK);
-    })
+  for (int64_t i = 0; i < config->groups * t->k; i++) { /* the order c, fh, fw, group by group */
+    int64_t fw = i % config->kernel[1], fh = i / config->kernel[1] % config->kernel[0], g = i / t->k;
+    int64_t c = i / config->kernel[1] / config->kernel[0] % t->c,
+            m = tap_number(config, t->c, x->block, c, fh, fw);
+    int64_t at = view_offset(x, 0, g * t->c + c, fh * config->dilation[0], fw * config->dilation[1]);
+    t->taps[g * t->k + m] = (struct tap){(int32_t)at, (int32_t)(m * BLOCK)};
+    t->tap_at[g * t->k + m] = (int32_t)at;
+    t->weight_row[m] = (int32_t)(m * BLOCK);
+  }
   for (int64_t i = 0; i < t->positions; i++) {
     int64_t oh = i / y->shape.w, ow = i % y->shape.w;
     int64_t h = oh * config->stride[0] - config->pad[0], w = ow * config->stride[1] - config->pad[1];
@@ -146,13 +146,6 @@ static void fill_forward(const struct config *config, const struct ledger *l, st
     t->position_taps[i] = (struct tap){t->x_row[i], t->y_row[i]};
     t->lane_taps[i] = (struct tap){t->x_row[i], t->lane_row[i]};
   }
-}
-
-/* The number of (c, fh, fw) in that order, for `channels` channels in blocks of `block`. */
-static int64_t tap_number(const struct config *config, int64_t channels, int64_t block, int64_t c, int64_t fh,
-                          int64_t fw) {
-  int64_t first = c / block * block, width = channels - first < block ? channels - first : block;
-  return first * config->kernel[0] * config->kernel[1] + (fh * config->kernel[1] + fw) * width + c - first;
 }
 
 /* Phase (a, b): counts positions and taps; fills its tables where it has them. */

@@ -1,5 +1,4 @@
 /* See file.h. */
-#define _GNU_SOURCE
 #include "io/file.h"
 
 #include <assert.h>
@@ -61,6 +60,7 @@ cnn_status file_write(struct file_writer *writer, const void *bytes, size_t coun
   return CNN_OK;
 }
 
+/* "folder/" in "folder/name". */
 static size_t folder_length(const char *path) {
   const char *slash = strrchr(path, '/');
   return slash ? (size_t)(slash - path) + 1 : 0;
@@ -141,6 +141,7 @@ static cnn_status replace(struct file_writer *writer, const char *target, const 
                           write_function *write, void *context) {
   char *temporary = NULL;
   CNN_TRY(create_temporary(writer, target, old ? old->st_mode & 0777 : 0666, &temporary));
+  assert(temporary);
   if (old) { /* where the file system refuses, the new file is less open than the old, never more */
     if (fchown(writer->fd, old->st_uid, old->st_gid) < 0) errno = 0;
     if (fchmod(writer->fd, old->st_mode & 0777) < 0) errno = 0;
@@ -179,6 +180,7 @@ cnn_status file_replace(const char *path, write_function *write, void *context) 
 
   char *target = NULL;
   CNN_TRY(follow_links(&writer, &target));
+  assert(target);
   cnn_status status = replace(&writer, target, there ? &old : NULL, write, context);
   mem_free(target);
   return status;
@@ -216,7 +218,7 @@ static cnn_status read_some(struct file_reader *reader, void *bytes, size_t coun
 cnn_status file_read(struct file_reader *reader, void *bytes, size_t count) {
   char *next = bytes;
   while (count > 0) {
-    size_t got;
+    size_t got = 0;
     CNN_TRY(read_some(reader, next, count, &got));
     if (got == 0)
       return CNN_FAIL(CNN_E_FORMAT, "%s: the file ends after %lld bytes, and at least %zu more were expected",
@@ -229,7 +231,7 @@ cnn_status file_read(struct file_reader *reader, void *bytes, size_t count) {
 
 cnn_status file_read_end(struct file_reader *reader) {
   char byte;
-  size_t got;
+  size_t got = 0;
   int64_t expected = reader->read;
   CNN_TRY(read_some(reader, &byte, 1, &got));
   if (got == 0) return CNN_OK;

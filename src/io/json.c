@@ -4,10 +4,11 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "core/memory.h"
+
 #define LONGEST_STRING ((size_t)16 << 20)
 
-/* Limits only; the grammar is jansson's. It recurses on nesting, and loses bytes of a string where
- * memory runs out while the string grows: so both are bounded before it starts. */
+/* Limits only; the grammar is jansson's, which recurses on nesting. */
 static cnn_status check_limits(const char *text, size_t length, int depth) {
   int nested = 0;
   for (size_t i = 0; i < length; i++) {
@@ -25,9 +26,19 @@ static cnn_status check_limits(const char *text, size_t length, int depth) {
   return CNN_OK;
 }
 
+/* jansson does not survive every failure of malloc: while a string grows it loses a byte of it instead.
+ * So ask for more than it can need first, and let that fail. */
+static cnn_status check_memory(size_t length) {
+  size_t bytes = 65536 + 32 * length;
+  void *probe = mem_alloc(bytes);
+  mem_free(probe);
+  return probe ? CNN_OK : status_no_memory(bytes, "JSON");
+}
+
 cnn_status io_json_read(const char *text, size_t length, int depth, json_t **value) {
   json_error_t error;
   CNN_TRY(check_limits(text, length, depth));
+  CNN_TRY(check_memory(length));
   json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
   if (!root) {
     /* jansson says nothing where an allocation failed */

@@ -11,8 +11,8 @@
 #include "core/status.h"
 #include "core/text.h"
 
-/* The value that the whole of text[0..length) is, to be released by json_decref(). CNN_E_FORMAT where
- * it is not JSON in UTF-8, nests deeper than `depth`, has a string of more than 16 MiB, a NUL in a
+/* The array or object that the whole of text[0..length) is, to be released by json_decref(). CNN_E_FORMAT
+ * where it is not JSON in UTF-8, nests deeper than `depth`, has a string of more than 16 MiB, a NUL in a
  * string or the same key twice in an object. */
 cnn_status io_json_read(const char *text, size_t length, int depth, json_t **value);
 

@@ -86,7 +86,10 @@ static cnn_status read_tensor(const char *name, const json_t *entry, struct safe
   const char *type = json_string_value(json_object_get(entry, "dtype"));
   int bits = 0;
   for (size_t i = 0; type && i < sizeof types / sizeof *types; i++)
-    if (strcmp(type, types[i].name) == 0) tensor->type = types[i].name, bits = types[i].bits;
+    if (strcmp(type, types[i].name) == 0) {
+      tensor->type = types[i].name;
+      bits = types[i].bits;
+    }
   if (bits == 0)
     return CNN_FAIL(CNN_E_FORMAT, "tensor '%s': \"dtype\" is %s%s%s, which is no type of the format",
                     io_shown(name).text, type ? "'" : "", type ? io_shown(type).text : "not a string",
@@ -231,14 +234,16 @@ static cnn_status read_data(struct safetensors *file, struct file_reader *reader
 }
 
 cnn_status safetensors_read(const char *path, struct safetensors **file) {
-  struct file_reader reader;
-  CNN_TRY(file_open(path, &reader));
   struct safetensors *read = mem_zeroed(1, sizeof *read);
-  cnn_status status = read ? CNN_OK : status_no_memory(sizeof *read, "a safetensors file");
-  int64_t size = 0;
-  if (status == CNN_OK) status = read_header(read, &reader, &size);
-  if (status == CNN_OK) status = read_data(read, &reader, size);
-  file_close(&reader);
+  if (!read) return status_no_memory(sizeof *read, "a safetensors file");
+  struct file_reader reader;
+  cnn_status status = file_open(path, &reader);
+  if (status == CNN_OK) {
+    int64_t size = 0;
+    status = read_header(read, &reader, &size);
+    if (status == CNN_OK) status = read_data(read, &reader, size);
+    file_close(&reader);
+  }
   if (status == CNN_OK)
     *file = read;
   else

@@ -236,7 +236,7 @@ static void backward_bias(const struct step *s, int64_t batch, float *sums) {
                                 t->image_taps, group_size(s, g, batch));
       s->kernels->sum_lanes(sums + g * count + panel * BLOCK, lanes);
     }
-  sum_groups(s->kernels, sums, groups, count);
+  sum_groups(s->kernels, sums, groups, count, count);
   memcpy(s->gradient + s->weight_at[BIAS], sums, (size_t)count * sizeof *sums);
 }
 
@@ -266,7 +266,7 @@ static void backward_weights(const struct step *s, struct shard shard) {
                         .c_panel = rows * BLOCK};
     s->kernels->product(&p);
   }
-  sum_groups(s->kernels, sums, groups, count);
+  sum_groups(s->kernels, sums, groups, count, count);
   for (int64_t panel = 0; panel < t->panels; panel++)
     memcpy(s->gradient + (panel * t->inputs + from) * BLOCK, sums + panel * rows * BLOCK,
            (size_t)(rows * BLOCK) * sizeof *sums);

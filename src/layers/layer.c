@@ -49,10 +49,11 @@ void ledger_weight(struct ledger *ledger, const char *suffix, int dims, const in
   memcpy(w->dim, dim, (size_t)dims * sizeof *dim);
 }
 
-void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups, int64_t count) {
+void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups, int64_t stride,
+                int64_t count) {
   for (int64_t step = 1; step < groups; step *= 2)
     for (int64_t g = 0; g + step < groups; g += 2 * step)
-      kernels->add(sums + g * count, sums + (g + step) * count, count);
+      kernels->add(sums + g * stride, sums + (g + step) * stride, count);
 }
 
 /* Rows and floats in a row of a walk over planes; one long row where no view has a halo in the way. */

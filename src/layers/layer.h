@@ -151,6 +151,9 @@ struct layer_class {
 /* Every layer, in the order of layers.def, ended by NULL. */
 extern const struct layer_class *const layer_classes[];
 
+/* The one layer that others must know: joined with the loss where a net ends in it. */
+extern const struct layer_class layer_softmax;
+
 /* CNN_E_KEY names the nearest known one. */
 cnn_status layer_find(const char *name, const struct layer_class **found);
 
@@ -176,9 +179,10 @@ cnn_status window_shape(const int64_t kernel[2], const int64_t stride[2], const 
 
 extern const char *const round_choices[];
 
-/* sums[0] becomes the sum of sums[0 .. groups-1], `count` floats each, by a binary tree: neighbours
- * first. The one order in which gradients of groups of images are ever added. */
-void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups, int64_t count);
+/* The first `count` floats of sums become the sum of those `stride` apart, one for each group, by a binary
+ * tree: neighbours first. The one order in which gradients of groups of images are ever added. */
+void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups, int64_t stride,
+                int64_t count);
 
 /* Calls run(y, x, count) for every block and row of images n0 .. n1-1, on whole blocks. */
 void each_row(const struct view *y, const struct view *x, struct shard shard,

@@ -1,0 +1,64 @@
+# A thin face on CMake. `make help` says what there is.
+BUILD  ?= build
+PREFIX ?= /usr/local
+JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
+
+# More flags for CMake, such as CMAKE_FLAGS=-DCNN_WERROR=ON
+CMAKE_FLAGS ?=
+
+configure = @command -v cmake >/dev/null || { echo "cmake is missing: run \`make deps\`, or install it" >&2; exit 1; }; \
+            cmake -S . -B $(1) $(2) $(CMAKE_FLAGS) --log-level=NOTICE
+compile   = @env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL cmake --build $(1) -j $(JOBS)
+check     = ctest --test-dir $(1) --output-on-failure
+
+MAKEFLAGS += --no-print-directory
+
+help: ## say what there is (the default)
+	@echo "make TARGET [BUILD=folder] [PREFIX=/usr/local] [JOBS=n] [CMAKE_FLAGS=-D...]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## compile the library and the program: build/cnn
+	$(call configure,$(BUILD),-DCNN_TESTS=OFF)
+	$(call compile,$(BUILD))
+
+demo: ## install what is missing, build, fetch MNIST, train SimpleConvNet
+	@tools/install-deps build data
+	@$(MAKE) --no-print-directory build
+	@tools/demo $(BUILD)
+
+test: ## install what is missing, build, fetch MNIST, run all tests
+	@tools/install-deps build data test
+	$(call configure,$(BUILD),-DCNN_TESTS=ON)
+	$(call compile,$(BUILD))
+	@tools/fetch-data $(BUILD)/cnn >/dev/null
+	$(call check,$(BUILD))
+
+install: build ## install into PREFIX (below DESTDIR): library, header, program, manual
+	DESTDIR='$(DESTDIR)' cmake --install $(BUILD) --prefix '$(PREFIX)'
+	@[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
+
+deps: ## install what building, testing and the demo need (Debian, Ubuntu)
+	@tools/install-deps build data test
+
+clean: ## remove what was built
+	rm -rf $(BUILD) build-asan build-clang
+
+test-sanitize: ## all tests under the address and undefined behaviour sanitizers, in build-asan/
+	$(call configure,build-asan,-DCMAKE_BUILD_TYPE=Debug -DCNN_SANITIZE=address$(comma)undefined -DCNN_TESTS=ON)
+	$(call compile,build-asan)
+	$(call check,build-asan)
+
+build-clang: ## compile with clang and run the unit tests, in build-clang/
+	$(call configure,build-clang,-DCMAKE_C_COMPILER=clang -DCNN_TESTS=ON)
+	$(call compile,build-clang)
+	$(call check,build-clang) -L unit
+
+lint: ## check includes, format and clang-tidy
+	@tools/lint
+
+format: ## lay out all C files with clang-format
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
+comma := ,
+
+.PHONY: help build demo test install deps clean test-sanitize build-clang lint format

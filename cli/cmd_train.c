@@ -1,0 +1,392 @@
+/* cnn train: a network, a data set and settings in; a model file out. All that can fail without training
+ * is tried before the first step: the network, the place for the model, the log, the data, the memory. A
+ * run is never lost: SIGINT, SIGTERM and SIGHUP end it after the step and save; where the model cannot be
+ * saved in its place, it goes to the folder for temporary files. */
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cnn.h"
+#include "commands.h"
+#include "options.h"
+#include "output.h"
+#include "progress.h"
+#include "source.h"
+
+enum { PATH_SIZE = 4096, WIDTH = 79 };
+
+struct train {
+  /* options */
+  const char *name, *source, *loss, *evaluate_train;
+  int64_t batch, group, threads, seed;
+  double momentum;
+  const char *out; /* NULL: not saved */
+  const char *log;
+  bool no_save;
+  cnn_train_options options;
+  char **command; /* the whole command line, for the log */
+  int words;
+  /* made from them */
+  char free_name[PATH_SIZE];
+  cnn_net *net;
+  cnn_dataset *data;
+  cnn_plan *plan;
+  cnn_trainer *trainer;
+  struct progress progress;
+};
+
+/* The trainer that a signal stops. */
+static cnn_trainer *volatile running;
+static volatile sig_atomic_t asked_to_stop;
+
+static void on_signal(int number) {
+  if (asked_to_stop && number == SIGINT) _exit(EXIT_FAILURE);
+  asked_to_stop = 1;
+  cnn_trainer_stop(running);
+}
+
+static void catch_signals(cnn_trainer *trainer) {
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
+  sigemptyset(&action.sa_mask);
+  running = trainer;
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+  if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, NULL);
+}
+
+static void release_signals(void) {
+  signal(SIGINT, SIG_DFL);
+  signal(SIGTERM, SIG_DFL);
+  if (signal(SIGHUP, SIG_DFL) == SIG_IGN) signal(SIGHUP, SIG_IGN);
+}
+
+/* NET's base name with .safetensors in the current folder; -2, -3, ... where that is taken, so that a
+ * model is replaced only where --out names it. */
+static int choose_out(struct train *train) {
+  char base[256];
+  struct stat status;
+  source_base_name(train->name, base, sizeof base);
+  snprintf(train->free_name, PATH_SIZE, "%s.safetensors", base);
+  for (int number = 2; lstat(train->free_name, &status) == 0; number++) {
+    if (number > 99999)
+      return fail_with("no free name for the model after '%s'; give --out FILE", train->free_name);
+    snprintf(train->free_name, PATH_SIZE, "%s-%d.safetensors", base, number);
+  }
+  train->out = train->free_name;
+  return EXIT_SUCCESS;
+}
+
+/* Whether the model could be written, without touching what is there. */
+static int check_out(const char *path) {
+  char trial[PATH_SIZE];
+  struct stat status;
+  size_t length = strlen(path);
+  if (length == 0) return fail_with("--out: the file's name is empty");
+  if (stat(path, &status) == 0) {
+    if (S_ISDIR(status.st_mode)) return fail_with("--out: '%s' is a folder; name a file in it", path);
+    if (!S_ISREG(status.st_mode)) return fail_with("--out: '%s' is not a regular file", path);
+    if (access(path, W_OK) != 0)
+      return fail_with("--out: '%s' cannot be replaced: %s", path, strerror(errno));
+  }
+  if (path[length - 1] == '/') return fail_with("--out: '%s' is a folder; name a file in it", path);
+  if (snprintf(trial, sizeof trial, "%s.XXXXXX", path) >= PATH_SIZE)
+    return fail_with("--out: the name is longer than %d bytes", PATH_SIZE - 8);
+  int file = mkstemp(trial);
+  if (file < 0) return fail_with("--out: '%s' cannot be written: %s", path, strerror(errno));
+  close(file);
+  unlink(trial);
+  return EXIT_SUCCESS;
+}
+
+/* Opens the log without cutting off what it holds: that waits until training begins. */
+static int open_log(struct train *train) {
+  if (!train->log) return EXIT_SUCCESS;
+  int file = open(train->log, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  train->progress.log = file < 0 ? NULL : fdopen(file, "w");
+  train->progress.log_path = train->log;
+  if (train->progress.log) return EXIT_SUCCESS;
+  int error = errno;
+  if (file >= 0) close(file);
+  return fail_with("--log: '%s' cannot be written: %s", train->log, strerror(error));
+}
+
+/* Everything up to the first step. */
+static int prepare(struct train *train) {
+  if (cnn_net_load(train->name, &train->net) != CNN_OK || cnn_net_check(train->net) != CNN_OK) return fail();
+  if (!train->no_save) {
+    if (!train->out && choose_out(train) != EXIT_SUCCESS) return EXIT_FAILURE;
+    if (check_out(train->out) != EXIT_SUCCESS) return EXIT_FAILURE;
+  }
+  if (open_log(train) != EXIT_SUCCESS) return EXIT_FAILURE;
+
+  cnn_dataset_options data = cnn_dataset_defaults();
+  data.image = cnn_net_input(train->net);
+  if (cnn_dataset_open(train->source, &data, &train->data) != CNN_OK) return fail();
+
+  cnn_plan_options plan = cnn_plan_defaults();
+  plan.mode = CNN_TRAIN;
+  plan.batch = train->batch;
+  plan.seed = (uint64_t)train->seed;
+  plan.threads = (int)train->threads;
+  plan.group = train->group;
+  plan.loss = strcmp(train->loss, "mse") == 0 ? CNN_LOSS_MEAN_SQUARED_ERROR : CNN_LOSS_CROSS_ENTROPY;
+  if (cnn_plan_new(train->net, &plan, &train->plan) != CNN_OK) return fail();
+
+  train->options.seed = (uint64_t)train->seed;
+  train->options.on_progress = progress_report;
+  train->options.context = &train->progress;
+  if (cnn_trainer_new(train->plan, train->data, &train->options, &train->trainer) != CNN_OK) return fail();
+  return EXIT_SUCCESS;
+}
+
+static int64_t parameters(const cnn_net *net) {
+  int64_t sum = 0;
+  cnn_layer_info layer;
+  for (int i = 0; i < cnn_net_layer_count(net); i++)
+    if (cnn_net_layer(net, i, &layer) == CNN_OK) sum += layer.parameters;
+  return sum;
+}
+
+/* The settings for people: the JSON object without its punctuation, `epochs 20, batch 100, ...`, in lines
+ * of WIDTH characters under `title`. */
+static void print_settings(const char *title, const char *settings) {
+  int margin = printf("%-10s", title), column = margin;
+  const char *s = settings;
+  while (*s) {
+    char item[256];
+    size_t length = 0;
+    for (; *s && *s != ','; s++) {
+      bool is_gap = *s == ':' || *s == ' ' || *s == '\n';
+      if (is_gap && length > 0 && item[length - 1] == ' ') continue;
+      if (length + 1 < sizeof item && !strchr("{}[]\"", *s)) item[length++] = is_gap ? ' ' : *s;
+    }
+    if (*s) s++;
+    while (length > 0 && item[length - 1] == ' ') length--;
+    item[length] = '\0';
+    const char *text = item + (item[0] == ' ');
+    if (column > margin) column += printf(",");
+    if (column > margin && column + (int)strlen(text) + 2 > WIDTH)
+      column = printf("\n%*s", margin, "") - 1;
+    else if (column > margin)
+      column += printf(" ");
+    column += printf("%s", text);
+  }
+  putchar('\n');
+}
+
+static void print_start(const struct train *train) {
+  char image[TEXT_SIZE], plan_size[TEXT_SIZE], data_size[TEXT_SIZE];
+  const char *isa = "?";
+  cnn_plan_options plan = cnn_plan_settings(train->plan);
+  cnn_memory memory = {0};
+  if (cnn_isa(&isa) != CNN_OK) isa = "?";
+  printf("network   %s: %d layers, %lld parameters\n", train->name, cnn_net_layer_count(train->net),
+         (long long)parameters(train->net));
+  printf("data      %s: %lld training and %lld test images of %s in %d classes\n",
+         cnn_dataset_name(train->data), (long long)cnn_dataset_count(train->data, CNN_SPLIT_TRAIN),
+         (long long)cnn_dataset_count(train->data, CNN_SPLIT_TEST),
+         shape_text(cnn_dataset_image(train->data), image), cnn_dataset_classes(train->data));
+  if (train->options.limit > 0)
+    printf("limit     the first %lld images of each\n", (long long)train->options.limit);
+  print_settings("settings", cnn_trainer_settings(train->trainer));
+  if (cnn_plan_memory(train->net, &plan, train->options.optimizer, &memory) == CNN_OK)
+    printf("memory    %s planned, %s of data\n", size_text(memory.total, plan_size),
+           size_text(cnn_dataset_bytes(train->data), data_size));
+  printf("machine   %s, %d thread%s\n", isa, plan.threads, plan.threads == 1 ? "" : "s");
+  printf("model     %s\n", train->out ? train->out : "not saved");
+  fflush(stdout);
+}
+
+/* The log's first line: all that is needed to do the run again. */
+static void log_start(struct train *train) {
+  struct progress *progress = &train->progress;
+  if (!progress->log) return;
+  (void)!ftruncate(fileno(progress->log), 0); /* fails, rightly, on what is not a regular file */
+  struct json out = {progress->log, false};
+  json_open(&out, NULL, '{');
+  json_string(&out, "version", cnn_version());
+  json_open(&out, "command", '[');
+  json_string(&out, NULL, "cnn");
+  json_string(&out, NULL, "train");
+  for (int i = 1; i < train->words; i++) json_string(&out, NULL, train->command[i]);
+  json_close(&out, ']');
+  json_string(&out, "network", train->name);
+  json_integer(&out, "parameters", parameters(train->net));
+  json_string(&out, "data", cnn_dataset_name(train->data));
+  json_raw(&out, "settings", cnn_trainer_settings(train->trainer));
+  json_integer(&out, "threads", cnn_plan_settings(train->plan).threads);
+  json_string(&out, "model", train->out);
+  json_close(&out, '}');
+  fputc('\n', progress->log);
+  progress_check_log(progress);
+}
+
+/* Saves the model in its place or, where that fails, in the folder for temporary files. */
+static int save(struct train *train) {
+  static char elsewhere[PATH_SIZE];
+  if (!train->out) return EXIT_SUCCESS;
+  int classes = cnn_dataset_classes(train->data);
+  const char **names = calloc((size_t)classes + 1, sizeof *names);
+  for (int i = 0; names && i < classes; i++) names[i] = cnn_dataset_class(train->data, i);
+  cnn_model_info info = {
+      .settings = cnn_trainer_settings(train->trainer), .classes = names, .class_count = names ? classes : 0};
+  int result = EXIT_SUCCESS;
+  if (cnn_model_save(train->out, train->plan, &info) != CNN_OK) {
+    const char *folder = getenv("TMPDIR");
+    result = fail();
+    snprintf(elsewhere, sizeof elsewhere, "%s/cnn-%ld.safetensors", folder && *folder ? folder : "/tmp",
+             (long)getpid());
+    train->out = cnn_model_save(elsewhere, train->plan, &info) == CNN_OK ? elsewhere : NULL;
+    if (train->out)
+      fail_with("the model was saved to '%s' instead", train->out);
+    else
+      fail();
+  }
+  free(names);
+  return result;
+}
+
+static void print_saved(const struct train *train) {
+  char text[TEXT_SIZE];
+  struct stat status;
+  if (train->out && stat(train->out, &status) == 0)
+    printf("model     %s (%lld bytes, %s)\n", train->out, (long long)status.st_size,
+           size_text(status.st_size, text));
+}
+
+/* Accuracy at the end, on each split that has images. */
+static int print_accuracy(const struct train *train) {
+  static const struct {
+    cnn_split split;
+    const char *title;
+  } splits[] = {{CNN_SPLIT_TEST, "test "}, {CNN_SPLIT_TRAIN, "training "}};
+  for (int i = 0; i < 2; i++) {
+    cnn_evaluation evaluation;
+    if (cnn_dataset_count(train->data, splits[i].split) == 0) continue;
+    if (cnn_evaluate(train->plan, train->data, splits[i].split, train->options.limit, &evaluation) != CNN_OK)
+      return fail();
+    print_evaluation(splits[i].title, &evaluation);
+  }
+  return EXIT_SUCCESS;
+}
+
+static int run(struct train *train) {
+  double start = now_seconds();
+  struct progress *progress = &train->progress;
+  print_start(train);
+  log_start(train);
+  signal(SIGPIPE, SIG_IGN); /* `cnn train | head` must not lose the run */
+  catch_signals(train->trainer);
+  cnn_status status = cnn_trainer_run(train->trainer);
+  progress_clear(progress);
+  if (status != CNN_OK && status != CNN_E_STOPPED) return fail();
+  int result = save(train);
+  release_signals();
+  if (status == CNN_E_STOPPED) {
+    fail_with("stopped on request in epoch %lld after step %lld%s%s%s", (long long)progress->last.epoch,
+              (long long)progress->last.step, train->out ? "; the model is in '" : "",
+              train->out ? train->out : "", train->out ? "'" : "");
+    return EXIT_FAILURE;
+  }
+  if (print_accuracy(train) != EXIT_SUCCESS) result = EXIT_FAILURE;
+  print_saved(train);
+  printf("time      %.1f s\n", now_seconds() - start);
+  return progress->log_failed ? EXIT_FAILURE : result;
+}
+
+static void train_free(struct train *train) {
+  if (train->progress.log) fclose(train->progress.log);
+  cnn_trainer_free(train->trainer);
+  cnn_plan_free(train->plan);
+  cnn_dataset_free(train->data);
+  cnn_net_free(train->net);
+}
+
+/* What the table of options cannot check. */
+static void check_options(struct train *train, const char *command) {
+  cnn_train_options *options = &train->options;
+  bool has_momentum =
+      strcmp(options->optimizer, "momentum") == 0 || strcmp(options->optimizer, "nesterov") == 0;
+  if (!isnan(train->momentum) && !has_momentum)
+    usage_error(command, "--momentum is for momentum and nesterov; --optimizer is %s", options->optimizer);
+  if (!isnan(train->momentum)) options->momentum = train->momentum;
+  if (train->no_save && train->out) usage_error(command, "--out and --no-save exclude each other");
+  if (train->out && train->log && strcmp(train->out, train->log) == 0)
+    usage_error(command, "--out and --log name the same file");
+  const char *images = train->evaluate_train;
+  if (!images) return;
+  char *end;
+  errno = 0;
+  long long count = strtoll(images, &end, 10);
+  if (strcmp(images, "all") == 0)
+    options->evaluate_train = -1;
+  else if (strcmp(images, "none") == 0)
+    options->evaluate_train = 0;
+  else if (*images >= '0' && *images <= '9' && *end == '\0' && errno == 0 && count > 0)
+    options->evaluate_train = count;
+  else
+    usage_error(command, "--eval-train: '%s' is not all, none or a number of images", images);
+}
+
+int cmd_train(int argc, char **argv) {
+  static const char *const losses[] = {"cross-entropy", "mse", NULL};
+  struct train train = {.batch = cnn_plan_defaults().batch, .options = cnn_train_defaults(), .momentum = NAN};
+  cnn_train_options *options = &train.options;
+  train.loss = losses[0];
+  train.seed = (int64_t)options->seed;
+  options->lr = 0;
+  const char *evaluated = options->evaluate_train < 0    ? "all"
+                          : options->evaluate_train == 0 ? "none"
+                                                         : "some";
+  const struct option_row rows[] = {
+      ROW_DATA(&train.source),
+      ROW_WHOLE("epochs", "N", &options->epochs, 1, 1e6, NULL, "passes over the training images"),
+      ROW_WHOLE("batch", "N", &train.batch, 1, 1e6, NULL, "images in a mini-batch"),
+      ROW_CHOICE("optimizer", "NAME", &options->optimizer, optimizer_names(), "optimiser"),
+      ROW_NUMBER("lr", "RATE", &options->lr, 1e-12, 1e6, "the optimiser's usual one", "learning rate"),
+      ROW_NUMBER("momentum", "M", &train.momentum, 0, 1, "0.9", "of momentum and nesterov"),
+      ROW_CHOICE("loss", "NAME", &train.loss, losses, "loss"),
+      ROW_WHOLE("seed", "N", &train.seed, 0, LARGEST_SEED, NULL,
+                "of the first weights and the images' order"),
+      ROW_WHOLE("group", "N", &train.group, 1, 1e6, "by the batch", "images in a gradient group"),
+      ROW_THREADS(&train.threads),
+      ROW_LIMIT(&options->limit),
+      ROW_WORD("eval-train", "N", &train.evaluate_train, evaluated,
+               "training images to evaluate after an epoch, all or none"),
+      ROW_WORD("out", "FILE", &train.out, "NET.safetensors, numbered where taken",
+               "model file to write or replace"),
+      ROW_SWITCH("no-save", &train.no_save, "write no model file"),
+      ROW_WORD("log", "FILE", &train.log, "none", "file for settings and a line an epoch, in JSON"),
+      ROW_END};
+  struct command_line line = {
+      .words = "NET",
+      .least = 1,
+      .most = 1,
+      .rows = rows,
+      .about = "Train NET, a built-in network or a .net file, and save the model.",
+      .after =
+          "Ctrl-C finishes the step and saves the model; a second one quits at once.\n\n"
+          "Example:\n  cnn train simple-conv-net --data mnist --epochs 20 --seed 1 --log run.jsonl\n"};
+  /* argp moves the words of argv about, but the log shall have them as they were typed */
+  char **command = calloc((size_t)argc + 1, sizeof *command);
+  if (!command) return fail_with("out of memory");
+  memcpy(command, argv, (size_t)argc * sizeof *command);
+  command_line_parse(&line, argc, argv);
+  check_options(&train, argv[0]);
+  train.name = line.word[0];
+  train.command = command;
+  train.words = argc;
+  progress_init(&train.progress);
+
+  int result = prepare(&train);
+  if (result == EXIT_SUCCESS) result = run(&train);
+  train_free(&train);
+  free(command);
+  return result;
+}

@@ -1,0 +1,254 @@
+/* Command lines. Every cmd_*.c hands its table of options to command_line_parse(), which builds argp's
+ * table from it, with defaults and choices in the help, reads the values strictly, and answers wrong
+ * usage with one sentence and exit code 2. */
+#define _GNU_SOURCE 1
+#include "options.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cnn.h"
+
+enum { MOST_OPTIONS = 32, FIRST_KEY = 256, HELP_SIZE = 256, LONGEST_NAME = 64 };
+
+/* argp's own options, which the search for unknown names must know. */
+static const struct option_row argp_rows[] = {{.name = "help"},
+                                              {.name = "usage"},
+                                              {.name = "version"},
+                                              {.name = "program-name", .argument = "NAME"},
+                                              ROW_END};
+
+void usage_error(const char *command, const char *format, ...) {
+  va_list arguments;
+  fflush(stdout);
+  fprintf(stderr, "%s: ", command);
+  va_start(arguments, format);
+  vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  fprintf(stderr, "\nTry `%s --help' for more information.\n", command);
+  exit(EXIT_USAGE);
+}
+
+/* Edits (insert, delete, replace, swap neighbours) that turn a into b. */
+static size_t edits(const char *a, const char *b) {
+  size_t row[3][LONGEST_NAME + 1];
+  size_t rows = strlen(a), columns = strlen(b);
+  if (rows > LONGEST_NAME || columns > LONGEST_NAME) return LONGEST_NAME;
+  size_t *two_up = row[0], *up = row[1], *now = row[2];
+  for (size_t j = 0; j <= columns; j++) up[j] = two_up[j] = j;
+  for (size_t i = 1; i <= rows; i++) {
+    now[0] = i;
+    for (size_t j = 1; j <= columns; j++) {
+      size_t best = up[j - 1] + (a[i - 1] != b[j - 1]);
+      if (up[j] + 1 < best) best = up[j] + 1;
+      if (now[j - 1] + 1 < best) best = now[j - 1] + 1;
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && two_up[j - 2] + 1 < best)
+        best = two_up[j - 2] + 1;
+      now[j] = best;
+    }
+    size_t *free_row = two_up;
+    two_up = up;
+    up = now;
+    now = free_row;
+  }
+  return up[columns];
+}
+
+const char *nearest_name(const char *word, const char *const *names) {
+  const char *nearest = NULL;
+  size_t least = 1 + strlen(word) / 2;
+  if (least > 4) least = 4;
+  for (; *names; names++) {
+    size_t distance = edits(word, *names);
+    if (distance < least) {
+      least = distance;
+      nearest = *names;
+    }
+  }
+  return nearest;
+}
+
+const char *const *optimizer_names(void) {
+  static const char *names[MOST_OPTIONS];
+  for (int i = 0; i < MOST_OPTIONS - 1; i++) {
+    names[i] = cnn_optimizer_name(i);
+    if (!names[i]) break;
+  }
+  return names;
+}
+
+static void print_version(FILE *file, struct argp_state *state) {
+  (void)state;
+  fprintf(file, "cnn %s\n", cnn_version());
+}
+
+/* The text of --help for a row: its help, then choices, then default. */
+static void write_help(const struct option_row *row, char *text, size_t size) {
+  int used = snprintf(text, size, "%s", row->help);
+  for (const char *const *choice = row->choices; choice && *choice && used < (int)size; choice++)
+    used += snprintf(text + used, size - (size_t)used, "%s%s", choice == row->choices ? ": " : ", ", *choice);
+  if (used >= (int)size) return;
+  char *end = text + used;
+  size -= (size_t)used;
+  if (row->required)
+    snprintf(end, size, " (required)");
+  else if (row->standard)
+    snprintf(end, size, " (default: %s)", row->standard);
+  else if (row->kind == OPTION_WHOLE)
+    snprintf(end, size, " (default %lld)", (long long)*(const int64_t *)row->value);
+  else if (row->kind == OPTION_NUMBER)
+    snprintf(end, size, " (default %g)", *(const double *)row->value);
+  else if (row->kind != OPTION_SWITCH && *(const char *const *)row->value)
+    snprintf(end, size, " (default %s)", *(const char *const *)row->value);
+}
+
+/* The whole of text as a whole number in the row's range. */
+static void read_whole(const char *command, const struct option_row *row, const char *text) {
+  char *end = NULL;
+  const char *digits = text + (*text == '-');
+  errno = 0;
+  long long value = strtoll(text, &end, 10);
+  if (*digits < '0' || *digits > '9' || *end != '\0')
+    usage_error(command, "--%s: '%s' is not a whole number", row->name, text);
+  if (errno == ERANGE || (double)value < row->low || (double)value > row->high)
+    usage_error(command, "--%s: %s is out of range, which is %.0f to %.0f", row->name, text, row->low,
+                row->high);
+  *(int64_t *)row->value = value;
+}
+
+static void read_number(const char *command, const struct option_row *row, const char *text) {
+  char *end = NULL;
+  double value = strtod(text, &end);
+  if (strspn(text, "0123456789.eE+-") != strlen(text) || end == text || *end != '\0')
+    usage_error(command, "--%s: '%s' is not a number", row->name, text);
+  if (!isfinite(value) || value < row->low || value > row->high)
+    usage_error(command, "--%s: %s is out of range, which is %g to %g", row->name, text, row->low, row->high);
+  *(double *)row->value = value;
+}
+
+static void read_choice(const char *command, const struct option_row *row, const char *text) {
+  for (const char *const *choice = row->choices; *choice; choice++)
+    if (strcmp(*choice, text) == 0) {
+      *(const char **)row->value = *choice;
+      return;
+    }
+  const char *nearest = nearest_name(text, row->choices);
+  char list[HELP_SIZE] = "";
+  int used = 0;
+  for (const char *const *choice = row->choices; *choice && used < HELP_SIZE; choice++)
+    used +=
+        snprintf(list + used, HELP_SIZE - (size_t)used, "%s%s", choice == row->choices ? "" : ", ", *choice);
+  if (nearest)
+    usage_error(command, "--%s: '%s' is not known: did you mean '%s'? (one of %s)", row->name, text, nearest,
+                list);
+  usage_error(command, "--%s: '%s' is not known (one of %s)", row->name, text, list);
+}
+
+static void read_row(const char *command, const struct option_row *row, const char *text) {
+  switch (row->kind) {
+    case OPTION_SWITCH: *(bool *)row->value = true; break;
+    case OPTION_WHOLE: read_whole(command, row, text); break;
+    case OPTION_NUMBER: read_number(command, row, text); break;
+    case OPTION_WORD: *(const char **)row->value = text; break;
+    case OPTION_CHOICE: read_choice(command, row, text); break;
+  }
+}
+
+struct parse {
+  struct command_line *line;
+  bool given[MOST_OPTIONS];
+};
+
+static error_t parse_one(int key, char *text, struct argp_state *state) {
+  struct parse *parse = state->input;
+  struct command_line *line = parse->line;
+  if (key >= FIRST_KEY && key < FIRST_KEY + MOST_OPTIONS) {
+    parse->given[key - FIRST_KEY] = true;
+    read_row(state->name, &line->rows[key - FIRST_KEY], text);
+    return 0;
+  }
+  switch (key) {
+    case 'h': argp_state_help(state, state->out_stream, ARGP_HELP_STD_HELP); return 0;
+    case ARGP_KEY_ARGS:
+      line->word = state->argv + state->next;
+      line->count = state->argc - state->next;
+      return 0;
+    case ARGP_KEY_END:
+      if (line->count < line->least)
+        usage_error(state->name, "%s is missing", line->count == 0 ? line->words : "a further argument");
+      if (line->count > line->most)
+        usage_error(state->name, "'%s' is one argument too many", line->word[line->most]);
+      for (int i = 0; line->rows && line->rows[i].name; i++)
+        if (line->rows[i].required && !parse->given[i])
+          usage_error(state->name, "--%s %s is missing: %s", line->rows[i].name, line->rows[i].argument,
+                      line->rows[i].help);
+      return 0;
+    default: return ARGP_ERR_UNKNOWN;
+  }
+}
+
+/* The row of a name that may be cut short, or NULL. */
+static const struct option_row *find_row(const struct option_row *rows, const char *name, size_t length) {
+  for (; rows && rows->name; rows++)
+    if (strncmp(rows->name, name, length) == 0) return rows;
+  return NULL;
+}
+
+/* getopt's answer to an unknown option names no near one, so unknown ones are found before. */
+static void refuse_unknown_options(const struct command_line *line, int argc, char **argv) {
+  for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+    if (strncmp(argv[i], "--", 2) != 0) continue;
+    const char *name = argv[i] + 2;
+    size_t length = strcspn(name, "=");
+    const struct option_row *row = find_row(line->rows, name, length);
+    if (!row) row = find_row(argp_rows, name, length);
+    if (row) {
+      if (row->argument && name[length] == '\0') i++;
+      continue;
+    }
+    const char *names[MOST_OPTIONS + 1];
+    int count = 0;
+    for (int k = 0; line->rows && line->rows[k].name; k++) names[count++] = line->rows[k].name;
+    names[count] = NULL;
+    char word[LONGEST_NAME + 1];
+    snprintf(word, sizeof word, "%.*s", (int)length, name);
+    const char *nearest = nearest_name(word, names);
+    if (nearest) usage_error(argv[0], "unknown option '--%s': did you mean '--%s'?", word, nearest);
+    usage_error(argv[0], "unknown option '--%s'", word);
+  }
+}
+
+void command_line_parse(struct command_line *line, int argc, char **argv) {
+  static char help[MOST_OPTIONS][HELP_SIZE];
+  static char about[4096];
+  struct argp_option table[MOST_OPTIONS + 2];
+  int rows = 0;
+  memset(table, 0, sizeof table);
+  for (; line->rows && line->rows[rows].name && rows < MOST_OPTIONS; rows++) {
+    const struct option_row *row = &line->rows[rows];
+    write_help(row, help[rows], HELP_SIZE);
+    table[rows] = (struct argp_option){.name = row->name,
+                                       .key = FIRST_KEY + rows,
+                                       .arg = row->argument,
+                                       .doc = help[rows],
+                                       .group = rows + 1};
+  }
+  table[rows] = (struct argp_option){.key = 'h', .flags = OPTION_HIDDEN, .doc = "", .group = -1};
+  snprintf(about, sizeof about, "%s%s%s", line->about, line->after ? "\v" : "",
+           line->after ? line->after : "");
+
+  refuse_unknown_options(line, argc, argv);
+  argp_err_exit_status = EXIT_USAGE;
+  argp_program_version_hook = print_version;
+  setenv("ARGP_HELP_FMT", "dup-args-note=0,opt-doc-col=24,rmargin=110", 0);
+  struct argp argp = {.options = table, .parser = parse_one, .args_doc = line->words, .doc = about};
+  struct parse parse = {.line = line};
+  line->count = 0;
+  error_t error = argp_parse(&argp, argc, argv, 0, NULL, &parse);
+  if (error) usage_error(argv[0], "%s", strerror(error));
+}

@@ -1,0 +1,96 @@
+/* Command lines: one table a command, from which argp makes the parsing and `--help`. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define EXIT_USAGE 2
+
+enum option_kind {
+  OPTION_SWITCH, /* value: bool */
+  OPTION_WHOLE,  /* value: int64_t */
+  OPTION_NUMBER, /* value: double */
+  OPTION_WORD,   /* value: const char * */
+  OPTION_CHOICE, /* value: const char *, one of choices */
+};
+
+/* One option. *value holds the default beforehand and what was given afterwards. */
+struct option_row {
+  const char *name;     /* "epochs" for --epochs */
+  const char *argument; /* "N"; NULL for a switch */
+  const char *help;     /* with the unit; the default, or the choices, are added */
+  enum option_kind kind;
+  void *value;
+  double low, high;           /* OPTION_WHOLE, OPTION_NUMBER: both allowed */
+  const char *standard;       /* the default in words, where *value does not say it */
+  const char *const *choices; /* OPTION_CHOICE: ended by NULL */
+  bool required;
+};
+
+/* A command's usage, and the words (what is not an option) that were given. */
+struct command_line {
+  const char *words;             /* "NET" */
+  const char *about;             /* above the options */
+  const char *after;             /* below them; may be NULL */
+  int least, most;               /* words allowed */
+  const struct option_row *rows; /* ended by a row with no name; may be NULL */
+  char **word;
+  int count;
+};
+
+#define NO_LIMIT_OF_WORDS 1000000
+#define LARGEST_SEED      9007199254740991.0 /* 2^53 - 1: what every reader of JSON keeps */
+
+/* Reads argv into line->rows and line->word. On --help, --usage and --version it prints and exits with
+ * 0; on wrong usage it says what is wrong and exits with 2. */
+void command_line_parse(struct command_line *line, int argc, char **argv);
+
+/* Says what is wrong with the usage of `command` ("cnn train"), points at its --help, exits with 2. */
+_Noreturn void usage_error(const char *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Of the names (ended by NULL) the one with the fewest edits to `word`; NULL where none is near. */
+const char *nearest_name(const char *word, const char *const *names);
+
+/* The names of the optimisers, ended by NULL. */
+const char *const *optimizer_names(void);
+
+/* Rows of a table. standard: the default in words, or NULL where the value says it. */
+#define ROW_SWITCH(option, target, text) \
+  { .name = (option), .help = (text), .kind = OPTION_SWITCH, .value = (target) }
+#define ROW_WHOLE(option, word, target, least, most, words, text)                                  \
+  {                                                                                                \
+    .name = (option), .argument = (word), .help = (text), .kind = OPTION_WHOLE, .value = (target), \
+    .low = (least), .high = (most), .standard = (words)                                            \
+  }
+#define ROW_NUMBER(option, word, target, least, most, words, text)                                  \
+  {                                                                                                 \
+    .name = (option), .argument = (word), .help = (text), .kind = OPTION_NUMBER, .value = (target), \
+    .low = (least), .high = (most), .standard = (words)                                             \
+  }
+#define ROW_WORD(option, word, target, words, text)                                               \
+  {                                                                                               \
+    .name = (option), .argument = (word), .help = (text), .kind = OPTION_WORD, .value = (target), \
+    .standard = (words)                                                                           \
+  }
+#define ROW_CHOICE(option, word, target, names, text)                                               \
+  {                                                                                                 \
+    .name = (option), .argument = (word), .help = (text), .kind = OPTION_CHOICE, .value = (target), \
+    .choices = (names)                                                                              \
+  }
+#define ROW_END \
+  { .name = 0 }
+
+/* Rows that several commands have. */
+#define ROW_DATA(target)                                                                          \
+  {                                                                                               \
+    .name = "data", .argument = "DATA", .help = "data set's name, IDX files or folder of images", \
+    .kind = OPTION_WORD, .value = (target), .required = true                                      \
+  }
+#define ROW_THREADS(target) \
+  ROW_WHOLE("threads", "N", target, 1, 1024, "one for each processor", "threads to compute on")
+#define ROW_LIMIT(target) ROW_WHOLE("limit", "N", target, 1, 1e15, "all", "use the first N images of a split")
+#define ROW_JSON(target)  ROW_SWITCH("json", target, "print JSON")
+
+#endif

@@ -1,0 +1,150 @@
+/* What `cnn train` shows while it runs. On a terminal: a live line, redrawn at most ten times a second and
+ * cut to the window's width by leaving out what matters least, and a line that stays after each epoch.
+ * Piped: the line after each epoch only. The log gets one JSON object an epoch. Nothing here allocates:
+ * it runs between the first step and the last. */
+#define _GNU_SOURCE 1
+#include "progress.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "output.h"
+
+enum { WIDEST = 240, PIECES = 8, CARET_C = 2 /* room for the terminal's echo */ };
+
+/* A line is made of pieces; the ones with the highest rank go first where the window is narrow. */
+struct piece {
+  int rank;
+  char text[48];
+};
+
+void progress_init(struct progress *progress) {
+  const char *kind = getenv("TERM");
+  bool is_dumb = kind && strcmp(kind, "dumb") == 0; /* cannot go back to the start of a line */
+  *progress = (struct progress){.terminal = isatty(STDOUT_FILENO) == 1 && !is_dumb};
+}
+
+static int window_width(void) {
+  struct winsize window;
+  const char *columns = getenv("COLUMNS");
+  long width = columns ? strtol(columns, NULL, 10) : 0;
+  if (width <= 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0) width = window.ws_col;
+  if (width <= 0) width = 80;
+  return width > WIDEST ? WIDEST : (int)width;
+}
+
+/* The pieces of rank <= most, two spaces apart; the length, which may pass the size. */
+static int join(const struct piece *pieces, int count, int most, char *line, size_t size) {
+  int length = 0;
+  line[0] = '\0';
+  for (int i = 0; i < count; i++) {
+    if (pieces[i].rank > most || pieces[i].text[0] == '\0') continue;
+    size_t room = length < (int)size ? size - (size_t)length : 0;
+    length += snprintf(room ? line + length : NULL, room, "%s%s", length ? "  " : "", pieces[i].text);
+  }
+  return length;
+}
+
+/* The line that keeps the most pieces within `width` characters. */
+static void fit(const struct piece *pieces, int count, int width, char *line, size_t size) {
+  int rank = PIECES;
+  while (join(pieces, count, rank, line, size) > width && rank > 1) rank--;
+  if (width < 1) width = 1;
+  if ((size_t)width < size) line[width] = '\0';
+}
+
+void progress_clear(struct progress *progress) {
+  if (progress->drawn > 0) printf("\r%*s\r", progress->drawn + CARET_C, "");
+  progress->drawn = 0;
+}
+
+static void draw_live(struct progress *progress, const cnn_progress *now) {
+  double clock = now_seconds();
+  if (clock - progress->drawn_at < 0.1 && progress->drawn > 0) return;
+  progress->drawn_at = clock;
+  char line[WIDEST + 1], left[TEXT_SIZE];
+  struct piece piece[] = {{.rank = 1}, {.rank = 4}, {.rank = 3}, {.rank = 5}, {.rank = 6}, {.rank = 2}};
+  double steps = (double)now->step;
+  snprintf(piece[0].text, sizeof piece[0].text, "epoch %lld/%lld", (long long)now->epoch,
+           (long long)now->epochs);
+  snprintf(piece[1].text, sizeof piece[1].text, "step %*lld/%lld",
+           snprintf(NULL, 0, "%lld", (long long)now->steps), (long long)now->step, (long long)now->steps);
+  snprintf(piece[2].text, sizeof piece[2].text, "loss %.4f", progress->loss_sum / steps);
+  snprintf(piece[3].text, sizeof piece[3].text, "accuracy %.2f %%", 100 * progress->accuracy_sum / steps);
+  snprintf(piece[4].text, sizeof piece[4].text, "%.0f images/s", now->images_per_second);
+  snprintf(piece[5].text, sizeof piece[5].text, "ETA %s", time_text(now->seconds_left, left));
+  fit(piece, 6, window_width() - 1 - CARET_C, line, sizeof line);
+  int length = (int)strlen(line);
+  int wipe = progress->drawn > length ? progress->drawn - length : 0;
+  printf("\r%s%*s", line, wipe, "");
+  for (int i = 0; i < wipe; i++) putchar('\b');
+  fflush(stdout);
+  progress->drawn = length;
+}
+
+/* The line that stays; whole where standard output is not a terminal. */
+static void print_epoch(struct progress *progress, const cnn_progress *now) {
+  char line[WIDEST + 1];
+  struct piece piece[] = {{.rank = 1}, {.rank = 2}, {.rank = 4}, {.rank = 5},
+                          {.rank = 3}, {.rank = 6}, {.rank = 7}};
+  snprintf(piece[0].text, sizeof piece[0].text, "epoch %*lld/%lld",
+           snprintf(NULL, 0, "%lld", (long long)now->epochs), (long long)now->epoch, (long long)now->epochs);
+  snprintf(piece[1].text, sizeof piece[1].text, "loss %.4f", now->loss);
+  snprintf(piece[2].text, sizeof piece[2].text, "accuracy %.2f %%", 100 * now->accuracy);
+  if (!isnan(now->train_accuracy))
+    snprintf(piece[3].text, sizeof piece[3].text, "train %.2f %%", 100 * now->train_accuracy);
+  if (!isnan(now->test_accuracy))
+    snprintf(piece[4].text, sizeof piece[4].text, "test %.2f %%", 100 * now->test_accuracy);
+  snprintf(piece[5].text, sizeof piece[5].text, "%.0f images/s", now->images_per_second);
+  snprintf(piece[6].text, sizeof piece[6].text, "%.1f s", now->seconds);
+  progress_clear(progress);
+  fit(piece, 7, progress->terminal ? window_width() - 1 : WIDEST, line, sizeof line);
+  puts(line);
+  fflush(stdout);
+}
+
+static void log_epoch(struct progress *progress, const cnn_progress *now) {
+  struct json out = {progress->log, false};
+  json_open(&out, NULL, '{');
+  json_integer(&out, "epoch", now->epoch);
+  json_integer(&out, "steps", now->total_step);
+  json_number(&out, "loss", now->loss);
+  json_number(&out, "accuracy", now->accuracy);
+  json_number(&out, "train_accuracy", now->train_accuracy);
+  json_number(&out, "train_loss", now->train_loss);
+  json_number(&out, "test_accuracy", now->test_accuracy);
+  json_number(&out, "test_loss", now->test_loss);
+  json_number(&out, "seconds", now->seconds);
+  json_number(&out, "images_per_second", now->images_per_second);
+  json_close(&out, '}');
+  fputc('\n', progress->log);
+  progress_check_log(progress);
+}
+
+void progress_check_log(struct progress *progress) {
+  errno = 0;
+  if (!progress->log || progress->log_failed) return;
+  if (fflush(progress->log) == 0 && !ferror(progress->log)) return;
+  progress->log_failed = true;
+  const char *reason = errno ? strerror(errno) : "an earlier write failed";
+  progress_clear(progress);
+  fail_with("cannot write the log '%s': %s; training goes on without it", progress->log_path, reason);
+}
+
+void progress_report(void *context, const cnn_progress *now) {
+  struct progress *progress = context;
+  progress->last = *now;
+  if (now->epoch_end) {
+    print_epoch(progress, now);
+    if (progress->log && !progress->log_failed) log_epoch(progress, now);
+    return;
+  }
+  if (now->step == 1) progress->loss_sum = progress->accuracy_sum = 0;
+  progress->loss_sum += now->loss;
+  progress->accuracy_sum += now->accuracy;
+  if (progress->terminal) draw_live(progress, now);
+}

@@ -1,0 +1,246 @@
+/* The drawing of a plan: what each brick books, which values live how long, and how much memory that is. */
+#include <inttypes.h>
+
+#include "core/memory.h"
+#include "net/plan.h"
+
+enum { CACHE_FLOATS = 48 << 10 /* what a segment's images may take of a core's own cache */ };
+
+static int64_t round_up(int64_t n) { return (n + BLOCK - 1) / BLOCK * BLOCK; }
+
+static void widen(struct halo *halo, const struct halo *by) {
+  if (by->top > halo->top) halo->top = by->top;
+  if (by->bottom > halo->bottom) halo->bottom = by->bottom;
+  if (by->left > halo->left) halo->left = by->left;
+  if (by->right > halo->right) halo->right = by->right;
+}
+
+static int consumers(const cnn_net *net, int brick) {
+  int count = 0;
+  for (int i = 0; i < net->count; i++)
+    for (int k = 0; k < net->bricks[i].inputs; k++) count += net->bricks[i].from[k] == brick;
+  return count;
+}
+
+/* Book every brick once, counting. Gradients are wanted of outputs above the lowest weights. */
+static void book_all(cnn_plan *plan) {
+  const cnn_net *net = plan->net;
+  for (int i = 0; i < net->count; i++) {
+    const struct brick *brick = &net->bricks[i];
+    struct planned *planned = &plan->planned[i];
+    struct ledger *ledger = &planned->ledger;
+    *ledger = (struct ledger){.training = plan->options.mode == CNN_TRAIN,
+                              .batch = plan->options.batch,
+                              .group = plan->options.group};
+    net_ledger(net, i, ledger);
+    bool below = brick->inputs && plan->planned[brick->from[0]].wants_gradient;
+    ledger->wants_dx = below;
+    brick->class->book(brick->config, ledger);
+    planned->wants_gradient = ledger->training && (below || ledger->weights > 0 || plan->input_gradient);
+  }
+}
+
+/* May brick i write its output over its input? Not over the network's input, not where another brick
+ * reads that too, and not where the brick below needs it for its own backward. */
+static bool in_place(const cnn_plan *plan, int i) {
+  const struct brick *brick = &plan->net->bricks[i];
+  if (!plan->planned[i].ledger.in_place || brick->from[0] == 0 || consumers(plan->net, brick->from[0]) > 1)
+    return false;
+  bool training = plan->options.mode == CNN_TRAIN, last = i == plan->net->count - 1;
+  if (last && plan->joined) return false; /* the loss reads the scores */
+  return !(training && plan->planned[brick->from[0]].ledger.keeps_y);
+}
+
+static int new_place(cnn_plan *plan, int64_t from, int64_t to) {
+  plan->places[plan->place_count] = (struct place){.from = from, .to = to};
+  return plan->place_count++;
+}
+
+static void live(struct place *place, int64_t moment) {
+  if (moment < place->from) place->from = moment;
+  if (moment > place->to) place->to = moment;
+}
+
+/* Until when backward of brick i needs what it keeps: weights that are summed over the batch at the end
+ * need it to the end. */
+static int64_t backward_moment(const cnn_plan *plan, int i) {
+  int64_t bricks = plan->net->count;
+  return plan->planned[i].ledger.weight_parts ? 2 * bricks + 1 : 2 * bricks - i;
+}
+
+static void live_outputs(cnn_plan *plan) {
+  const cnn_net *net = plan->net;
+  bool training = plan->options.mode == CNN_TRAIN;
+  for (int i = 0; i < net->count; i++) {
+    const struct brick *brick = &net->bricks[i];
+    struct planned *planned = &plan->planned[i];
+    planned->y = in_place(plan, i) ? plan->planned[brick->from[0]].y : new_place(plan, i, i);
+    live(&plan->places[planned->y], i == 0 ? -1 : i);
+    for (int k = 0; k < brick->inputs; k++) {
+      struct place *x = &plan->places[plan->planned[brick->from[k]].y];
+      live(x, i);
+      if (training && planned->ledger.keeps_x) live(x, backward_moment(plan, i));
+      widen(&x->halo, &planned->ledger.x_halo[k]);
+    }
+    if (training && planned->ledger.keeps_y) live(&plan->places[planned->y], backward_moment(plan, i));
+    planned->saved = planned->ledger.saved ? new_place(plan, i, backward_moment(plan, i)) : -1;
+    if (planned->saved >= 0) plan->places[planned->saved].floats = planned->ledger.saved;
+  }
+  live(&plan->places[plan->planned[net->count - 1].y], 2 * net->count + 1);
+}
+
+/* From the top down: the gradient of a brick's output stands where its reader's gradient stood, where
+ * that one works in place. */
+static void live_gradients(cnn_plan *plan) {
+  const cnn_net *net = plan->net;
+  for (int i = net->count - 1; i >= 0; i--) {
+    struct planned *planned = &plan->planned[i];
+    planned->dy = -1;
+    if (!planned->wants_gradient) continue;
+    bool top = i == net->count - 1;
+    if (!top && plan->planned[i + 1].ledger.in_place && plan->planned[i + 1].dy >= 0)
+      planned->dy = plan->planned[i + 1].dy;
+    else
+      planned->dy = new_place(plan, top ? net->count : 2 * net->count - (i + 1), net->count);
+    live(&plan->places[planned->dy], backward_moment(plan, i));
+    live(&plan->places[planned->dy],
+         top || (i == net->count - 2 && plan->joined) ? net->count : 2 * net->count - (i + 1));
+    widen(&plan->places[planned->dy].halo, &planned->ledger.dy_halo);
+  }
+}
+
+/* The sizes of places that hold tensors. A halo stays zero only where nobody else writes. */
+static void size_places(cnn_plan *plan) {
+  for (int i = 0; i < plan->net->count; i++)
+    for (int gradient = 0; gradient < 2; gradient++) {
+      const struct planned *planned = &plan->planned[i];
+      int index = gradient ? planned->dy : planned->y;
+      if (index < 0) continue;
+      struct place *place = &plan->places[index];
+      const struct halo *halo = &place->halo;
+      struct view view;
+      bool door = i == 0 && plan->planned[1].ledger.x[0].block == 1;
+      place->floats = view_layout(&view, plan->net->bricks[i].out, door ? 1 : BLOCK, *halo, &place->first);
+      if (halo->top || halo->bottom || halo->left || halo->right)
+        place->from = -1, place->to = 2 * plan->net->count + 1;
+    }
+}
+
+/* Cut the bricks into segments: those that like whole batches alone, the others together while a few
+ * images of them fit the cache. */
+static void cut_segments(cnn_plan *plan) {
+  const cnn_net *net = plan->net;
+  int64_t group = plan->options.group;
+  for (int i = 1; i < net->count; i++) {
+    const struct planned *planned = &plan->planned[i];
+    int64_t floats = plan->places[planned->y].floats + planned->ledger.saved;
+    if (planned->dy >= 0) floats += plan->places[planned->dy].floats;
+    int64_t images = planned->ledger.whole_batch ? group : CACHE_FLOATS / floats;
+    if (images < 1) images = 1;
+    if (images > group) images = group;
+    struct segment *before = plan->segment_count ? &plan->segments[plan->segment_count - 1] : NULL;
+    bool alone = planned->ledger.whole_batch || (before && plan->planned[before->last].ledger.whole_batch);
+    if (!before || alone)
+      plan->segments[plan->segment_count++] = (struct segment){i, i, images};
+    else {
+      before->last = i;
+      if (images < before->images) before->images = images;
+    }
+  }
+}
+
+/* Rounds 1 and 3: pass 0 counts, pass 1 writes. */
+static cnn_status list_jobs(cnn_plan *plan) {
+  for (int pass = 0; pass < 2; pass++) {
+    plan->prepare_count = plan->collect_count = 0;
+    for (int i = 0; i < plan->net->count; i++) {
+      const struct ledger *ledger = &plan->planned[i].ledger;
+      int64_t range = 0;
+      for (int w = 0; w < ledger->weights; w++) range += ledger->weight[w].packed;
+      for (int64_t p = 0; p < ledger->prepare_parts; p++, plan->prepare_count++)
+        if (pass) plan->prepare[plan->prepare_count] = (struct job){i, JOB_PREPARE, p};
+      if (!ledger->training || !ledger->weights) continue;
+      for (int64_t p = 0; p < ledger->weight_parts; p++, plan->collect_count++)
+        if (pass) plan->collect[plan->collect_count] = (struct job){i, JOB_WEIGHTS, p};
+      for (int64_t p = 0; !ledger->weight_parts && p < range; p += SUM_RANGE, plan->collect_count++)
+        if (pass) plan->collect[plan->collect_count] = (struct job){i, JOB_SUM, p};
+    }
+    if (pass) break;
+    plan->prepare = mem_zeroed((size_t)plan->prepare_count, sizeof *plan->prepare);
+    plan->collect = mem_zeroed((size_t)plan->collect_count, sizeof *plan->collect);
+    if (!plan->prepare || !plan->collect) return status_no_memory(sizeof *plan->prepare, "a plan's jobs");
+  }
+  return CNN_OK;
+}
+
+/* Add up what everything takes. Sizes are below 2^31 floats each, so that sums do not overflow. */
+static cnn_status count_memory(cnn_plan *plan) {
+  int64_t partial = 0, scratch = 0, tables = 0, groups, total;
+  groups = (plan->options.batch + plan->options.group - 1) / plan->options.group;
+  for (int i = 0; i < plan->net->count; i++) {
+    const struct ledger *ledger = &plan->planned[i].ledger;
+    int64_t range = 0;
+    for (int w = 0; w < ledger->weights; w++) range += ledger->weight[w].packed;
+    plan->range += range;
+    if (range && ledger->training && !ledger->weight_parts)
+      partial += groups * (range + round_up(ledger->partial_extra));
+    if (ledger->scratch > scratch) scratch = round_up(ledger->scratch);
+    tables += (int64_t)ledger->table_used;
+  }
+  if (plan->image > INT32_MAX / 64)
+    return CNN_FAIL(CNN_E_SHAPE,
+                    "one image takes %" PRId64 " values inside the network; at most 2^25 are supported",
+                    plan->image);
+  cnn_memory *m = &plan->memory;
+  const int64_t bytes = sizeof(float);
+  m->weights = plan->range * bytes;
+  m->gradients = plan->options.mode == CNN_TRAIN ? plan->range * bytes : 0;
+  m->scratch = (partial + scratch * plan->options.threads) * bytes + tables;
+  if (__builtin_mul_overflow(plan->image * bytes, plan->options.batch, &m->activations) ||
+      __builtin_add_overflow(m->activations, m->weights + m->gradients + m->scratch + 4096, &total) ||
+      total > INT64_MAX / 2)
+    return CNN_FAIL(CNN_E_SHAPE, "a batch of %" PRId64 " images takes more memory than can be addressed",
+                    plan->options.batch);
+  m->total = total;
+  return CNN_OK;
+}
+
+static cnn_status check_options(cnn_plan_options *o) {
+  if (o->batch < 1 || o->batch > 1 << 24)
+    return CNN_FAIL(CNN_E_ARGUMENT, "batch is %" PRId64 "; it must be 1 to %d", o->batch, 1 << 24);
+  if (o->threads < 0 || o->threads > 256)
+    return CNN_FAIL(CNN_E_ARGUMENT, "threads is %d; it must be 0 to 256", o->threads);
+  if (o->group < 0) return CNN_FAIL(CNN_E_ARGUMENT, "group is %" PRId64 "; it must be at least 0", o->group);
+  if (o->mode != CNN_INFER && o->mode != CNN_TRAIN)
+    return CNN_FAIL(CNN_E_ARGUMENT, "unknown mode %d", (int)o->mode);
+  if (o->threads == 0) o->threads = cnn_processors();
+  if (o->group == 0) { /* four groups where there are images for them, none above 32 images */
+    o->group = (o->batch + 3) / 4;
+    if (o->group > 32) o->group = 32;
+  }
+  if (o->group > o->batch) o->group = o->batch;
+  return CNN_OK;
+}
+
+cnn_status plan_draw(cnn_plan *plan) {
+  const cnn_net *net = plan->net;
+  CNN_TRY(cnn_net_check(net));
+  CNN_TRY(check_options(&plan->options));
+  size_t bricks = (size_t)net->count;
+  plan->planned = mem_zeroed(bricks, sizeof *plan->planned);
+  plan->places = mem_zeroed(3 * bricks, sizeof *plan->places);
+  plan->segments = mem_zeroed(bricks, sizeof *plan->segments);
+  if (!plan->planned || !plan->places || !plan->segments)
+    return status_no_memory(bricks * sizeof *plan->planned, "a plan");
+  const struct brick *last = &net->bricks[net->count - 1];
+  plan->joined = plan->options.mode == CNN_TRAIN && plan->options.loss == CNN_LOSS_CROSS_ENTROPY &&
+                 last->class == &layer_softmax && net->count > 2;
+  book_all(plan);
+  live_outputs(plan);
+  live_gradients(plan);
+  size_places(plan);
+  plan->image = layout_places(plan->places, plan->place_count);
+  cut_segments(plan);
+  CNN_TRY(list_jobs(plan));
+  return count_memory(plan);
+}

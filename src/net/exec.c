@@ -1,0 +1,157 @@
+/* Running a plan: rounds of tasks (plan.h lists them), each a walk over segments of bricks.
+ *
+ * Every task is known by shapes alone and writes memory of its own, so who runs it when cannot change a
+ * bit of the result. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "core/threads.h"
+#include "net/plan.h"
+
+struct run {
+  cnn_plan *plan;
+  int64_t batch;
+  bool backward;
+  const struct hooks *hooks;
+};
+
+static void run_prepare(void *context, int64_t task, int thread) {
+  const struct run *run = context;
+  const struct job *job = &run->plan->prepare[task];
+  struct shard shard = {.part = job->part, .batch = run->batch, .thread = thread};
+  run->plan->net->bricks[job->brick].class->prepare(&run->plan->steps[job->brick], shard);
+}
+
+static void forward_segment(const struct run *run, const struct segment *segment, struct shard group) {
+  const cnn_plan *plan = run->plan;
+  int last = plan->net->count - 1;
+  for (int64_t n = group.n0; n < group.n1; n += segment->images) {
+    struct shard shard = group;
+    shard.n0 = n;
+    shard.n1 = n + segment->images < group.n1 ? n + segment->images : group.n1;
+    for (int i = segment->first; i <= segment->last; i++)
+      if (!(run->backward && plan->joined && i == last))
+        plan->net->bricks[i].class->forward(&plan->steps[i], shard);
+  }
+}
+
+static void backward_segment(const struct run *run, const struct segment *segment, struct shard group) {
+  const cnn_plan *plan = run->plan;
+  int last = plan->net->count - 1;
+  for (int64_t n = group.n0; n < group.n1; n += segment->images) {
+    struct shard shard = group;
+    shard.n0 = n;
+    shard.n1 = n + segment->images < group.n1 ? n + segment->images : group.n1;
+    for (int i = segment->last; i >= segment->first; i--) {
+      const struct step *step = &plan->steps[i];
+      const struct layer_class *class = plan->net->bricks[i].class;
+      if (!step->dy.data || (plan->joined && i == last)) continue;
+      if (step->range && !plan->planned[i].ledger.weight_parts) class->backward_weights(step, shard);
+      if (step->dx[0].data) class->backward_data(step, shard);
+    }
+  }
+}
+
+static void run_group(void *context, int64_t task, int thread) {
+  const struct run *run = context;
+  const cnn_plan *plan = run->plan;
+  int64_t n0 = task * plan->options.group, n1 = n0 + plan->options.group;
+  struct shard group = {
+      .n0 = n0, .n1 = n1 < run->batch ? n1 : run->batch, .batch = run->batch, .thread = thread};
+  if (run->hooks && run->hooks->load) run->hooks->load(run->hooks->context, group.n0, group.n1);
+  for (int s = 0; s < plan->segment_count; s++) forward_segment(run, &plan->segments[s], group);
+  if (run->hooks && run->hooks->scored) run->hooks->scored(run->hooks->context, group.n0, group.n1);
+  if (!run->backward) return;
+  for (int s = plan->segment_count - 1; s >= 0; s--) backward_segment(run, &plan->segments[s], group);
+}
+
+static void run_collect(void *context, int64_t task, int thread) {
+  const struct run *run = context;
+  const struct job *job = &run->plan->collect[task];
+  const struct step *step = &run->plan->steps[job->brick];
+  if (job->kind == JOB_WEIGHTS) {
+    struct shard shard = {.n1 = run->batch, .part = job->part, .batch = run->batch, .thread = thread};
+    run->plan->net->bricks[job->brick].class->backward_weights(step, shard);
+    return;
+  }
+  int64_t count = step->range - job->part < SUM_RANGE ? step->range - job->part : SUM_RANGE;
+  int64_t groups = (run->batch + step->group - 1) / step->group;
+  sum_groups(step->kernels, step->partial + job->part, groups, step->partial_stride, count);
+  memcpy(step->gradient + job->part, step->partial + job->part, (size_t)count * sizeof(float));
+}
+
+static void rounds(struct run *run) {
+  cnn_plan *plan = run->plan;
+  int threads = plan->options.threads;
+  mem_freeze();
+  if (plan->stale) threads_run(threads, plan->prepare_count, run_prepare, run);
+  plan->stale = false;
+  threads_run(threads, (run->batch + plan->options.group - 1) / plan->options.group, run_group, run);
+  if (run->backward) threads_run(threads, plan->collect_count, run_collect, run);
+  mem_thaw();
+}
+
+void exec_forward(cnn_plan *plan, int64_t batch, const struct hooks *hooks) {
+  rounds(&(struct run){plan, batch, false, hooks});
+}
+
+void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks) {
+  rounds(&(struct run){plan, batch, true, hooks});
+}
+
+cnn_status plan_check_input(const cnn_plan *plan, cnn_tensor x) {
+  cnn_shape in = cnn_net_input(plan->net);
+  if (x.shape.n < 1 || x.shape.n > plan->options.batch)
+    return CNN_FAIL(CNN_E_SHAPE, "%" PRId64 " images in a plan for 1 to %" PRId64, x.shape.n,
+                    plan->options.batch);
+  if (x.shape.c != in.c || x.shape.h != in.h || x.shape.w != in.w)
+    return CNN_FAIL(CNN_E_SHAPE,
+                    "images of %" PRId64 "x%" PRId64 "x%" PRId64 "; the network takes %" PRId64 "x%" PRId64
+                    "x%" PRId64,
+                    x.shape.c, x.shape.h, x.shape.w, in.c, in.h, in.w);
+  return CNN_OK;
+}
+
+cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y) {
+  cnn_shape out = cnn_net_output(plan->net);
+  CNN_TRY(plan_check_input(plan, x));
+  if (y.shape.n != x.shape.n || y.shape.c != out.c || y.shape.h != out.h || y.shape.w != out.w)
+    return CNN_FAIL(CNN_E_SHAPE,
+                    "an output of %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "; it must be %" PRId64
+                    "x%" PRId64 "x%" PRId64 "x%" PRId64,
+                    y.shape.n, y.shape.c, y.shape.h, y.shape.w, x.shape.n, out.c, out.h, out.w);
+  view_write(&plan->steps[0].y, 0, x.shape.n, x.data);
+  exec_forward(plan, x.shape.n, NULL);
+  view_read(&plan->steps[plan->net->count - 1].y, 0, x.shape.n, y.data);
+  return CNN_OK;
+}
+
+/* The first image of a brick's output that holds a value that is not finite, or -1. */
+static int64_t not_finite(const struct view *v, int64_t batch) {
+  for (int64_t n = 0; n < batch; n++)
+    for (int64_t c = 0; c < v->shape.c; c++)
+      for (int64_t h = 0; h < v->shape.h; h++)
+        for (int64_t w = 0; w < v->shape.w; w++)
+          if (!isfinite(v->data[view_offset(v, n, c, h, w)])) return n;
+  return -1;
+}
+
+cnn_status exec_find_not_finite(cnn_plan *plan, int64_t batch) {
+  CNN_TRY(plan_check_weights(plan));
+  int64_t n = not_finite(&plan->steps[0].y, batch);
+  if (n >= 0)
+    return CNN_FAIL(CNN_E_NUMERIC, "image %" PRId64 " of the batch holds a value that is not finite", n);
+  for (int i = 1; i < plan->net->count; i++) {
+    plan->net->bricks[i].class->forward(&plan->steps[i], (struct shard){.n1 = batch, .batch = batch});
+    n = not_finite(&plan->steps[i].y, batch);
+    if (n >= 0)
+      return CNN_FAIL(CNN_E_NUMERIC,
+                      "the output of '%s' is not finite, first in image group %" PRId64 " (image %" PRId64
+                      " of the batch); try a smaller learning rate",
+                      plan->net->bricks[i].name, n / plan->options.group, n);
+  }
+  return CNN_FAIL(CNN_E_NUMERIC,
+                  "the loss is not finite though every layer's output is; try a smaller learning rate");
+}

@@ -1,0 +1,255 @@
+/* Plans: the memory of a drawing carved out, weights seeded, and values read and written by name. */
+#include "net/plan.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "core/rng.h"
+
+cnn_plan_options cnn_plan_defaults(void) {
+  return (cnn_plan_options){.mode = CNN_TRAIN, .batch = 100, .seed = 1, .loss = CNN_LOSS_CROSS_ENTROPY};
+}
+
+void cnn_plan_free(cnn_plan *plan) {
+  if (!plan) return;
+  mem_pages_free(plan->arena, plan->arena_bytes);
+  mem_free(plan->planned);
+  mem_free(plan->steps);
+  mem_free(plan->places);
+  mem_free(plan->segments);
+  mem_free(plan->prepare);
+  mem_free(plan->collect);
+  mem_free(plan);
+}
+
+/* The next `floats` floats of the arena, a whole number of cache lines. */
+static float *carve(char **at, int64_t floats) {
+  float *block = (float *)*at;
+  *at += (floats + BLOCK - 1) / BLOCK * BLOCK * (int64_t)sizeof(float);
+  return block;
+}
+
+/* The view of a tensor at a place of image 0. */
+static struct view view_at(const cnn_plan *plan, int place, cnn_shape shape, int64_t block, float *images) {
+  struct view view = {0};
+  if (place < 0) return view;
+  int64_t first;
+  view_layout(&view, shape, block, plan->places[place].halo, &first);
+  view.shape.n = plan->options.batch;
+  view.image = plan->image;
+  view.data = images + plan->places[place].offset + first;
+  return view;
+}
+
+/* Views of brick i's tensors, and where its weights stand. */
+static void carve_step(cnn_plan *plan, int i, float *images, int64_t *weight_at) {
+  const struct brick *brick = &plan->net->bricks[i];
+  const struct planned *planned = &plan->planned[i];
+  struct step *step = &plan->steps[i];
+  bool door = plan->planned[1].ledger.x[0].block == 1;
+  *step = (struct step){.config = brick->config, .kernels = plan->kernels, .inputs = brick->inputs};
+  step->group = plan->options.group;
+  step->y = view_at(plan, planned->y, brick->out, i == 0 && door ? 1 : BLOCK, images);
+  step->dy = view_at(plan, planned->dy, brick->out, BLOCK, images);
+  for (int k = 0; k < brick->inputs; k++) {
+    step->x[k] = plan->steps[brick->from[k]].y;
+    step->dx[k] = plan->steps[brick->from[k]].dy;
+  }
+  if (planned->saved >= 0) step->saved = images + plan->places[planned->saved].offset;
+  for (int w = 0; w < planned->ledger.weights; w++) {
+    step->weight_at[w] = step->range;
+    step->range += planned->ledger.weight[w].packed;
+  }
+  if (!step->range) return;
+  step->weight = plan->weights + *weight_at;
+  if (plan->gradients) step->gradient = plan->gradients + *weight_at;
+  *weight_at += step->range;
+}
+
+/* Book again, now with memory: tables are filled. */
+static void carve_tables(cnn_plan *plan, int i, char **at) {
+  struct planned *planned = &plan->planned[i];
+  struct step *step = &plan->steps[i];
+  struct ledger again = {.training = planned->ledger.training,
+                         .wants_dx = planned->ledger.wants_dx,
+                         .batch = plan->options.batch,
+                         .group = plan->options.group,
+                         .step = step,
+                         .table_memory = *at};
+  net_ledger(plan->net, i, &again);
+  for (int k = 0; k < step->inputs; k++) again.x[k] = step->x[k];
+  again.y = step->y;
+  plan->net->bricks[i].class->book(step->config, &again);
+  *at += again.table_used;
+}
+
+static void carve_all(cnn_plan *plan) {
+  char *at = plan->arena;
+  int64_t groups = (plan->options.batch + plan->options.group - 1) / plan->options.group, scratch = 0,
+          weight_at = 0;
+  bool training = plan->options.mode == CNN_TRAIN;
+  plan->weights = carve(&at, plan->range);
+  if (training) plan->gradients = carve(&at, plan->range);
+  char *partials = at;
+  for (int i = 0; i < plan->net->count; i++) {
+    const struct ledger *ledger = &plan->planned[i].ledger;
+    int64_t range = 0;
+    for (int w = 0; w < ledger->weights; w++) range += ledger->weight[w].packed;
+    if (range && training && !ledger->weight_parts)
+      carve(&at, groups * (range + (ledger->partial_extra + 15) / 16 * 16));
+    if (ledger->scratch > scratch) scratch = (ledger->scratch + 15) / 16 * 16;
+  }
+  char *tables = at;
+  for (int i = 0; i < plan->net->count; i++) at += plan->planned[i].ledger.table_used;
+  float *scratch_at = carve(&at, scratch * plan->options.threads), *images = (float *)at;
+  for (int i = 0; i < plan->net->count; i++) {
+    const struct ledger *ledger = &plan->planned[i].ledger;
+    struct step *step = &plan->steps[i];
+    carve_step(plan, i, images, &weight_at);
+    step->scratch = scratch_at;
+    step->scratch_stride = scratch;
+    if (step->range && training && !ledger->weight_parts) {
+      step->partial_stride = step->range + (ledger->partial_extra + 15) / 16 * 16;
+      step->partial = carve(&partials, groups * step->partial_stride);
+    }
+  }
+  for (int i = 0; i < plan->net->count; i++) carve_tables(plan, i, &tables);
+}
+
+/* Element k of weight w is draw k of stream w: the same whatever the layout. */
+static void seed_weight(cnn_plan *plan, int w) {
+  const struct net_weight *weight = &plan->net->weights[w];
+  const struct weight_booking *booking = &weight->booking;
+  const struct step *step = &plan->steps[weight->brick];
+  const struct layer_class *class = plan->net->bricks[weight->brick].class;
+  struct rng rng = rng_stream(plan->options.seed, RNG_WEIGHTS, (uint32_t)w);
+  double deviation = 0;
+  int64_t count = 1;
+  for (int i = 0; i < booking->dims; i++) count *= booking->dim[i];
+  switch (booking->init.kind) {
+    case INIT_NORMAL: deviation = booking->init.deviation; break;
+    case INIT_XAVIER: deviation = sqrt(1.0 / (double)booking->fan_in); break;
+    case INIT_HE: deviation = sqrt(2.0 / (double)booking->fan_in); break;
+    case INIT_ZEROS: return;
+  }
+  for (int64_t k = 0; k < count; k++)
+    step->weight[class->place(step, weight->index, k)] = (float)deviation * rng_normal(&rng, (uint64_t)k);
+}
+
+cnn_status plan_new(const cnn_net *net, const cnn_plan_options *options, bool input_gradient,
+                    cnn_plan **out) {
+  cnn_plan *plan = mem_zeroed(1, sizeof *plan);
+  if (!plan) return status_no_memory(sizeof *plan, "a plan");
+  plan->net = net;
+  plan->options = options ? *options : cnn_plan_defaults();
+  plan->stale = true;
+  plan->input_gradient = input_gradient;
+  cnn_status status = kernels_pick(&plan->kernels);
+  if (status == CNN_OK) status = plan_draw(plan);
+  if (status == CNN_OK) {
+    plan->steps = mem_zeroed((size_t)net->count, sizeof *plan->steps);
+    plan->arena_bytes = (size_t)plan->memory.total;
+    plan->arena = plan->steps ? mem_pages(plan->arena_bytes) : NULL;
+    if (!plan->arena)
+      status = status_no_memory(plan->arena_bytes, "the plan's memory; make the batch smaller");
+  }
+  if (status == CNN_OK) {
+    carve_all(plan);
+    for (int w = 0; w < net->weight_count; w++) seed_weight(plan, w);
+    *out = plan;
+  } else {
+    cnn_plan_free(plan);
+  }
+  return status;
+}
+
+cnn_status cnn_plan_new(const cnn_net *net, const cnn_plan_options *options, cnn_plan **out) {
+  return plan_new(net, options, false, out);
+}
+
+cnn_status plan_memory(const cnn_net *net, const cnn_plan_options *options, cnn_memory *memory) {
+  cnn_plan *plan = mem_zeroed(1, sizeof *plan);
+  if (!plan) return status_no_memory(sizeof *plan, "a plan");
+  plan->net = net;
+  plan->options = options ? *options : cnn_plan_defaults();
+  cnn_status status = plan_draw(plan);
+  if (status == CNN_OK) *memory = plan->memory;
+  cnn_plan_free(plan);
+  return status;
+}
+
+const cnn_net *cnn_plan_net(const cnn_plan *plan) { return plan->net; }
+cnn_plan_options cnn_plan_settings(const cnn_plan *plan) { return plan->options; }
+
+/* The weight by name, where `count` is its size. */
+static cnn_status find(const cnn_plan *plan, const char *name, int64_t count,
+                       const struct net_weight **weight) {
+  int index;
+  cnn_weight_info info;
+  CNN_TRY(net_find_weight(plan->net, name, &index));
+  CNN_TRY(cnn_net_weight(plan->net, index, &info));
+  if (info.count != count)
+    return CNN_FAIL(CNN_E_SHAPE, "weight '%s' has %" PRId64 " values, not %" PRId64, name, info.count, count);
+  *weight = &plan->net->weights[index];
+  return CNN_OK;
+}
+
+static cnn_status read_range(const cnn_plan *plan, const char *name, bool gradient, float *values,
+                             int64_t count) {
+  const struct net_weight *weight;
+  CNN_TRY(find(plan, name, count, &weight));
+  const struct step *step = &plan->steps[weight->brick];
+  const float *from = gradient ? step->gradient : step->weight;
+  for (int64_t i = 0; i < count; i++)
+    values[i] = from[plan->net->bricks[weight->brick].class->place(step, weight->index, i)];
+  return CNN_OK;
+}
+
+cnn_status cnn_plan_get_weight(const cnn_plan *plan, const char *name, float *values, int64_t count) {
+  return read_range(plan, name, false, values, count);
+}
+
+cnn_status cnn_plan_get_gradient(const cnn_plan *plan, const char *name, float *values, int64_t count) {
+  if (!plan->gradients)
+    return CNN_FAIL(CNN_E_ARGUMENT, "an inference plan has no gradients; make it with CNN_TRAIN");
+  return read_range(plan, name, true, values, count);
+}
+
+cnn_status cnn_plan_set_weight(cnn_plan *plan, const char *name, const float *values, int64_t count) {
+  const struct net_weight *weight;
+  CNN_TRY(find(plan, name, count, &weight));
+  const struct step *step = &plan->steps[weight->brick];
+  for (int64_t i = 0; i < count; i++)
+    step->weight[plan->net->bricks[weight->brick].class->place(step, weight->index, i)] = values[i];
+  plan->stale = true;
+  return CNN_OK;
+}
+
+cnn_status plan_check_weights(const cnn_plan *plan) {
+  for (int w = 0; w < plan->net->weight_count; w++) {
+    const struct net_weight *weight = &plan->net->weights[w];
+    const struct step *step = &plan->steps[weight->brick];
+    cnn_weight_info info;
+    CNN_TRY(cnn_net_weight(plan->net, w, &info));
+    for (int64_t i = 0; i < info.count; i++) {
+      float value = step->weight[plan->net->bricks[weight->brick].class->place(step, weight->index, i)];
+      if (!isfinite(value))
+        return CNN_FAIL(CNN_E_NUMERIC,
+                        "weight '%s' became %f (element %" PRId64 "); try a smaller learning rate", info.name,
+                        (double)value, i);
+    }
+  }
+  return CNN_OK;
+}
+
+const struct view *plan_scores(const cnn_plan *plan) {
+  const struct step *last = &plan->steps[plan->net->count - 1];
+  return plan->joined ? &last->x[0] : &last->y;
+}
+
+const struct view *plan_scores_gradient(const cnn_plan *plan) {
+  const struct step *last = &plan->steps[plan->net->count - 1];
+  return plan->joined ? &last->dx[0] : &last->dy;
+}

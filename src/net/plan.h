@@ -1,0 +1,113 @@
+/* A plan: the machine built from a net for one batch size, and the order in which it runs.
+ *
+ * Memory. One allocation holds, in this order,
+ *
+ *     weights | gradients | partial sums | tables | scratch of each thread | image 0 | image 1 | ...
+ *
+ * The memory of ONE image is what layout.c draws: every output, gradient and saved value of one image
+ * has a place in it, and two whose lifetimes do not meet may share one. Image n stands n * image floats
+ * further on. So images never touch each other's memory, and any thread may take any image at any stage.
+ *
+ * Order (exec.c). A training step is four rounds of tasks, each shared out among the threads:
+ *     1. prepare    what layers derive from weights, in parts
+ *     2. groups     for each group of images: forward, loss, backward
+ *     3. collect    weight gradients in parts over the batch; sums of the groups' partial sums
+ *     4. update     the optimiser, over ranges of the weights (train/trainer.c) */
+#ifndef CNN_NET_PLAN_H
+#define CNN_NET_PLAN_H
+
+#include "net/net.h"
+
+/* A place in an image's memory: `floats` long, in use from one moment to another (both inclusive).
+ * Moments: brick i runs forward at i and backward at 2 * bricks - i; the loss is between. */
+struct place {
+  int64_t floats, offset, from, to;
+  struct halo halo;
+  int64_t first; /* floats before pixel (0, 0), where a tensor stands here */
+};
+
+/* What is known of one brick. */
+struct planned {
+  struct ledger ledger;
+  int y, dy, saved;    /* places; -1: none. Bricks that work in place share one */
+  bool wants_gradient; /* of its output */
+};
+
+/* Consecutive bricks that run together on few images at a time, so that these stay in the cache. */
+struct segment {
+  int first, last; /* bricks, inclusive */
+  int64_t images;  /* at a time */
+};
+
+/* One task of round 1 or 3. */
+struct job {
+  int brick;
+  enum { JOB_PREPARE, JOB_WEIGHTS, JOB_SUM } kind;
+  int64_t part; /* JOB_SUM: the first float of its range */
+};
+
+struct cnn_plan {
+  const cnn_net *net;
+  cnn_plan_options options;
+  const struct kernel_table *kernels;
+  struct planned *planned;
+  struct step *steps;
+  struct place *places;
+  int place_count;
+  struct segment *segments;
+  int segment_count;
+  struct job *prepare, *collect;
+  int64_t prepare_count, collect_count;
+  bool joined;         /* the last softmax and the loss are one */
+  bool input_gradient; /* wanted too; set before plan_draw(), by probes of single layers */
+  bool stale;          /* weights changed since the last prepare round */
+
+  cnn_memory memory;
+  void *arena;
+  size_t arena_bytes;
+  float *weights, *gradients; /* all layers', contiguous */
+  int64_t range;              /* floats in each */
+  int64_t image;              /* floats from one image to the next */
+};
+
+/* As cnn_plan_new(), with the gradient of the input. */
+cnn_status plan_new(const cnn_net *net, const cnn_plan_options *options, bool input_gradient, cnn_plan **out);
+
+/* Shapes, lifetimes, sizes; no memory but the plan's own arrays. Fills plan->memory. */
+cnn_status plan_draw(cnn_plan *plan);
+
+/* What a plan would take, without taking it. */
+cnn_status plan_memory(const cnn_net *net, const cnn_plan_options *options, cnn_memory *memory);
+
+/* Give every place its offset; returns the floats of one image. */
+int64_t layout_places(struct place *places, int count);
+
+enum { SUM_RANGE = 8192 /* floats of a JOB_SUM task, and of an optimiser task */ };
+
+/* What runs between the bricks, group by group, on the thread that has the group's images at hand. */
+struct hooks {
+  void (*load)(void *context, int64_t n0, int64_t n1);   /* fill the input's view; NULL: it is filled */
+  void (*scored)(void *context, int64_t n0, int64_t n1); /* after forward; before backward it sets the
+                                                            gradient of the loss; may be NULL */
+  void *context;
+};
+
+/* Forward over images 0 .. batch-1. */
+void exec_forward(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
+/* Forward and backward; a last softmax that is joined with the loss is left to the loss. */
+void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
+
+/* CNN_E_SHAPE where x is not 1 .. batch images of the network's input. */
+cnn_status plan_check_input(const cnn_plan *plan, cnn_tensor x);
+
+/* Where the loss reads scores and writes their gradient: around a joined softmax, or the last brick. */
+const struct view *plan_scores(const cnn_plan *plan);
+const struct view *plan_scores_gradient(const cnn_plan *plan);
+
+/* CNN_E_NUMERIC, naming it, where a weight is not finite; CNN_OK otherwise. */
+cnn_status plan_check_weights(const cnn_plan *plan);
+
+/* Run forward again, brick by brick, and say which one first gave a value that is not finite. */
+cnn_status exec_find_not_finite(cnn_plan *plan, int64_t batch);
+
+#endif

@@ -1,0 +1,198 @@
+/* See probe.h. */
+#include "net/probe.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "core/rng.h"
+
+const char *const probe_names[PROBE_PARTS] = {"output", "input", "weight", "bias"};
+
+void probe_free(struct probe *p) {
+  if (!p) return;
+  for (int i = 0; i < PROBE_PARTS; i++) {
+    mem_free(p->engine[i]);
+    mem_free(p->naive[i]);
+  }
+  for (int i = 0; i < MAX_WEIGHTS; i++) {
+    mem_free(p->weight[i]);
+    mem_free(p->weight64[i]);
+  }
+  mem_free(p->x);
+  mem_free(p->x64);
+  mem_free(p->dy);
+  mem_free(p->dy64);
+  cnn_plan_free(p->plan);
+  cnn_net_free(p->net);
+  mem_free(p);
+}
+
+/* `count` random floats in (-1, 1), and the same as doubles. */
+static cnn_status fill(float **values, double **wide, int64_t count, uint64_t seed, uint32_t stream) {
+  struct rng rng = rng_stream(seed, RNG_GRADCHECK, stream);
+  *values = mem_alloc((size_t)count * sizeof **values);
+  *wide = mem_alloc((size_t)count * sizeof **wide);
+  if (!*values || !*wide) return status_no_memory((size_t)count * sizeof **wide, "a probe's values");
+  for (int64_t i = 0; i < count; i++) {
+    (*values)[i] = 2 * rng_uniform(&rng, (uint64_t)i) - 1;
+    (*wide)[i] = (*values)[i];
+  }
+  return CNN_OK;
+}
+
+static cnn_status set_up(struct probe *p, const char *layer, const char *words, uint64_t seed, int threads) {
+  char shape[64];
+  snprintf(shape, sizeof shape, "shape=%" PRId64 "x%" PRId64 "x%" PRId64, p->in.c, p->in.h, p->in.w);
+  CNN_TRY(cnn_net_add(p->net, "input", shape));
+  CNN_TRY(cnn_net_add(p->net, layer, words));
+  cnn_plan_options options = {.mode = CNN_TRAIN,
+                              .batch = p->in.n,
+                              .seed = seed,
+                              .threads = threads,
+                              .loss = CNN_LOSS_MEAN_SQUARED_ERROR}; /* which is joined with no layer */
+  CNN_TRY(plan_new(p->net, &options, true, &p->plan));
+  p->out = cnn_net_output(p->net);
+  p->out.n = p->in.n;
+  CNN_TRY(cnn_shape_count(p->out, &p->count[PROBE_OUTPUT]));
+  CNN_TRY(cnn_shape_count(p->in, &p->count[PROBE_INPUT]));
+  CNN_TRY(fill(&p->x, &p->x64, p->count[PROBE_INPUT], seed, 0));
+  CNN_TRY(fill(&p->dy, &p->dy64, p->count[PROBE_OUTPUT], seed, 1));
+  for (int w = 0; w < cnn_net_weight_count(p->net); w++) {
+    cnn_weight_info info;
+    CNN_TRY(cnn_net_weight(p->net, w, &info));
+    p->count[PROBE_WEIGHT + w] = info.count;
+    CNN_TRY(fill(&p->weight[w], &p->weight64[w], info.count, seed, 2 + (uint32_t)w));
+    CNN_TRY(cnn_plan_set_weight(p->plan, info.name, p->weight[w], info.count));
+  }
+  for (int i = 0; i < PROBE_PARTS; i++) {
+    p->engine[i] = mem_zeroed((size_t)p->count[i], sizeof(float));
+    p->naive[i] = mem_zeroed((size_t)p->count[i], sizeof(double));
+    if (!p->engine[i] || !p->naive[i])
+      return status_no_memory((size_t)p->count[i] * sizeof(double), "a probe's results");
+  }
+  return CNN_OK;
+}
+
+static void set_gradient(void *context, int64_t n0, int64_t n1) {
+  struct probe *p = context;
+  view_write(plan_scores_gradient(p->plan), n0, n1, p->dy + n0 * p->out.c * p->out.h * p->out.w);
+}
+
+static cnn_status run_engine(struct probe *p) {
+  view_write(&p->plan->steps[0].y, 0, p->in.n, p->x);
+  exec_gradient(p->plan, p->in.n, &(struct hooks){.scored = set_gradient, .context = p});
+  view_read(&p->plan->steps[1].y, 0, p->in.n, p->engine[PROBE_OUTPUT]);
+  view_read(&p->plan->steps[1].dx[0], 0, p->in.n, p->engine[PROBE_INPUT]);
+  for (int w = 0; w < cnn_net_weight_count(p->net); w++)
+    CNN_TRY(cnn_plan_get_gradient(p->plan, p->net->weights[w].name, p->engine[PROBE_WEIGHT + w],
+                                  p->count[PROBE_WEIGHT + w]));
+  return CNN_OK;
+}
+
+static void run_naive(const struct probe *p, double *y, bool backward) {
+  const struct brick *brick = &p->net->bricks[1];
+  struct naive naive = {.config = brick->config, .in = &p->in, .out = p->out, .x = {p->x64}, .y = y};
+  for (int w = 0; w < MAX_WEIGHTS; w++) naive.weight[w] = p->weight64[w];
+  if (backward) {
+    naive.dy = p->dy64;
+    naive.dx[0] = p->naive[PROBE_INPUT];
+    for (int w = 0; w < MAX_WEIGHTS; w++) naive.dweight[w] = p->naive[PROBE_WEIGHT + w];
+  }
+  brick->class->naive(&naive);
+}
+
+cnn_status probe_new(const char *layer, const char *words, cnn_shape in, uint64_t seed, int threads,
+                     struct probe **probe) {
+  struct probe *p = mem_zeroed(1, sizeof *p);
+  if (!p) return status_no_memory(sizeof *p, "a probe");
+  p->in = in;
+  p->net = cnn_net_new();
+  cnn_status status =
+      p->net ? set_up(p, layer, words, seed, threads) : status_no_memory(sizeof *p, "a network");
+  if (status == CNN_OK) status = run_engine(p);
+  if (status == CNN_OK) {
+    run_naive(p, p->naive[PROBE_OUTPUT], true);
+    *probe = p;
+  } else {
+    probe_free(p);
+  }
+  return status;
+}
+
+double probe_engine_error(const struct probe *p, enum probe_part part) {
+  double difference = 0, norm = 0;
+  for (int64_t i = 0; i < p->count[part]; i++) {
+    double d = (double)p->engine[part][i] - p->naive[part][i];
+    difference += d * d;
+    norm += p->naive[part][i] * p->naive[part][i];
+  }
+  return norm > 0 ? sqrt(difference / norm)
+                  : INFINITY; /* a gradient that is zero everywhere proves nothing */
+}
+
+/* sum of y * dy with one input moved by h */
+static double moved(struct probe *p, double *value, double h, double *y) {
+  double was = *value, sum = 0;
+  *value = was + h;
+  run_naive(p, y, false);
+  *value = was;
+  for (int64_t i = 0; i < p->count[PROBE_OUTPUT]; i++) sum += y[i] * p->dy64[i];
+  return sum;
+}
+
+double probe_oracle_error(struct probe *p, enum probe_part part, int samples) {
+  double *values = part == PROBE_INPUT ? p->x64 : p->weight64[part - PROBE_WEIGHT];
+  double *y = mem_alloc((size_t)p->count[PROBE_OUTPUT] * sizeof *y);
+  if (!y) return INFINITY;
+  struct rng rng = rng_stream(p->plan->options.seed, RNG_GRADCHECK, 100 + part);
+  double difference = 0, norm = 0;
+  bool all = p->count[part] <= samples;
+  for (int s = 0; s < (all ? (int)p->count[part] : samples); s++) {
+    uint64_t i = all ? (uint64_t)s : rng_below(&rng, (uint64_t)s, (uint64_t)p->count[part]);
+    const double h = 1e-5; /* kinks (relu, maxpool) are as rare as values within h of them */
+    double numeric = (moved(p, &values[i], h, y) - moved(p, &values[i], -h, y)) / (2 * h);
+    double d = numeric - p->naive[part][i];
+    difference += d * d;
+    norm += p->naive[part][i] * p->naive[part][i];
+  }
+  mem_free(y);
+  return norm > 0 ? sqrt(difference / norm) : INFINITY;
+}
+
+cnn_status cnn_gradcheck(const cnn_net *net, uint64_t seed,
+                         void (*row)(void *context, const cnn_gradcheck_row *), void *context) {
+  const double oracle_limit = 1e-6,
+               engine_limit = 3e-5; /* double and float rounding of long sums, with room */
+  const int samples = 20;
+  bool all_ok = true;
+  CNN_TRY(cnn_net_check(net));
+  for (int i = 1; i < net->count; i++) {
+    const struct brick *brick = &net->bricks[i];
+    struct text words = {0};
+    struct probe *probe;
+    cnn_shape in = brick->in[0];
+    in.n = 2;
+    params_print(brick->class, brick->config, &words);
+    cnn_status status =
+        words.failed ? status_no_memory(64, "a layer's keys")
+                     : probe_new(brick->class->name, words.data ? words.data : "", in, seed, 0, &probe);
+    text_free(&words);
+    CNN_TRY(status);
+    for (int part = 0; part < PROBE_PARTS; part++) {
+      if (!probe->count[part]) continue;
+      cnn_gradcheck_row r = {.layer = brick->name, .what = probe_names[part], .count = probe->count[part]};
+      r.engine = probe_engine_error(probe, part);
+      if (part != PROBE_OUTPUT) r.oracle = probe_oracle_error(probe, part, samples);
+      r.ok = r.oracle < oracle_limit && r.engine < engine_limit;
+      all_ok = all_ok && r.ok;
+      if (row) row(context, &r);
+    }
+    probe_free(probe);
+  }
+  return all_ok ? CNN_OK
+                : CNN_FAIL(CNN_E_NUMERIC,
+                           "a gradient differs from what it should be; the rows that are not ok say which");
+}

@@ -1,0 +1,63 @@
+/* Loss and accuracy over a split, and the gradient of one batch: what needs a plan and a loss only. */
+#include <inttypes.h>
+
+#include "core/memory.h"
+#include "train/batch.h"
+#include "train/optimizer.h"
+
+cnn_status cnn_evaluate(cnn_plan *plan, const cnn_dataset *data, cnn_split split, int64_t limit,
+                        cnn_evaluation *evaluation) {
+  CNN_TRY(batch_check(plan->net, data));
+  int64_t total = cnn_dataset_count(data, split), images = plan->options.batch;
+  if (limit > 0 && limit < total) total = limit;
+  if (total < 1)
+    return CNN_FAIL(CNN_E_DATA, "'%s' has no images in its %s split", cnn_dataset_name(data),
+                    split == CNN_SPLIT_TEST ? "test" : "training");
+  char *memory = mem_alloc((size_t)batch_bytes(images));
+  if (!memory) return status_no_memory((size_t)batch_bytes(images), "a batch");
+  struct batch batch = {.loss.plan = plan, .data = data, .split = split};
+  batch_place(&batch, images, memory);
+  struct hooks hooks = {batch_load, loss_score, &batch};
+  cnn_evaluation sum = {.total = total};
+  for (int64_t n = 0; n < total; n += images) {
+    batch_take(&batch, NULL, n, total - n < images ? total - n : images);
+    exec_forward(plan, batch.loss.batch, &hooks);
+    sum.loss += loss_sum(&batch.loss);
+    sum.correct += loss_correct(&batch.loss);
+  }
+  mem_free(memory);
+  sum.loss /= (double)total;
+  sum.accuracy = (double)sum.correct / (double)total;
+  *evaluation = sum;
+  return CNN_OK;
+}
+
+cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels, float *loss) {
+  if (!plan->gradients)
+    return CNN_FAIL(CNN_E_ARGUMENT, "an inference plan has no gradients; make it with CNN_TRAIN");
+  CNN_TRY(plan_check_input(plan, x));
+  CNN_TRY(loss_check(plan->net));
+  CNN_TRY(loss_check_labels(plan->net, labels, x.shape.n));
+  char *memory = mem_alloc((size_t)batch_bytes(x.shape.n));
+  if (!memory) return status_no_memory((size_t)batch_bytes(x.shape.n), "a batch");
+  struct batch batch = {.loss = {.plan = plan, .batch = x.shape.n}};
+  batch_place(&batch, x.shape.n, memory);
+  batch.loss.labels = labels;
+  view_write(&plan->steps[0].y, 0, x.shape.n, x.data);
+  exec_gradient(plan, x.shape.n, &(struct hooks){.scored = loss_gradient, .context = &batch.loss});
+  *loss = (float)(loss_sum(&batch.loss) / (double)x.shape.n);
+  mem_free(memory);
+  return CNN_OK;
+}
+
+cnn_status cnn_plan_memory(const cnn_net *net, const cnn_plan_options *options, const char *optimizer,
+                           cnn_memory *memory) {
+  const struct optimizer *found = NULL;
+  cnn_memory planned;
+  if (optimizer) CNN_TRY(optimizer_find(optimizer, &found));
+  CNN_TRY(plan_memory(net, options, &planned));
+  if (found && (!options || options->mode == CNN_TRAIN)) planned.optimizer = found->moments * planned.weights;
+  planned.total += planned.optimizer;
+  *memory = planned;
+  return CNN_OK;
+}

@@ -54,8 +54,6 @@ static void on_message(j_common_ptr jpeg, int level) {
   }
 }
 
-static void no_output(j_common_ptr jpeg) { (void)jpeg; }
-
 /* A small progressive file can ask for any number of scans, each as slow as the image is large. */
 static void on_progress(j_common_ptr jpeg) {
   struct reader *reader = jpeg->client_data;
@@ -114,7 +112,6 @@ cnn_status jpeg_decode(const uint8_t *file, size_t size, struct image *image, ch
   reader.jpeg.client_data = &reader;
   reader.errors.error_exit = on_error;
   reader.errors.emit_message = on_message;
-  reader.errors.output_message = no_output;
   if (setjmp(reader.leave) == 0) read_image(&reader, file, size);
   jpeg_destroy_decompress(&reader.jpeg);
   mem_free(reader.line);

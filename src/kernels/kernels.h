@@ -65,7 +65,8 @@ struct kernel_table {
 /* The table in use: the best the machine has, or the one $CNN_ISA names. */
 cnn_status kernels_pick(const struct kernel_table **table);
 
-/* One table by name, NULL where this machine or this build has none such; for tests. */
+/* For tests. One table by name, NULL where this machine has none such; and: use it from now on. */
 const struct kernel_table *kernels_find(const char *name);
+void kernels_use(const struct kernel_table *table);
 
 #endif

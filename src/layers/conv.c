@@ -61,7 +61,7 @@ struct tables {
   struct tap *taps;                      /* [groups][k]: x, weight */
   int32_t *tap_at;                       /* [groups][k]: x, as rows */
   int32_t *weight_row;                   /* [k] */
-  int32_t *x_row, *y_row, *lane_row;     /* [positions]; lane_row: in scratch */
+  int32_t *x_row, *y_row, *dy_row, *lane_row;     /* [positions]; lane_row: in scratch */
   struct tap *position_taps, *lane_taps; /* [positions]: x, dy or dy in scratch */
   struct phase *phases;                  /* [stride_h * stride_w] */
   float *across; /* [groups][c_panels][filter, fh, fw][16 channels]; made by prepare() */
@@ -143,7 +143,8 @@ static void fill_forward(const struct config *config, const struct ledger *l, st
     t->y_row[i] = (int32_t)(oh * y->row + ow * y->pixel);
     t->lane_row[i] = (int32_t)(i * BLOCK);
     if (!l->training) continue;
-    t->position_taps[i] = (struct tap){t->x_row[i], t->y_row[i]};
+    t->dy_row[i] = (int32_t)(oh * l->step->dy.row + ow * l->step->dy.pixel);
+    t->position_taps[i] = (struct tap){t->x_row[i], t->dy_row[i]};
     t->lane_taps[i] = (struct tap){t->x_row[i], t->lane_row[i]};
   }
 }
@@ -239,6 +240,7 @@ static void book(const void *config_, struct ledger *l) {
   t->weight_row = ledger_table(l, (size_t)t->k * sizeof *t->weight_row);
   t->x_row = ledger_table(l, positions * sizeof *t->x_row);
   t->y_row = ledger_table(l, positions * sizeof *t->y_row);
+  t->dy_row = ledger_table(l, positions * sizeof *t->dy_row);
   t->lane_row = ledger_table(l, positions * sizeof *t->lane_row);
   t->position_taps = ledger_table(l, positions * sizeof *t->position_taps);
   t->lane_taps = ledger_table(l, positions * sizeof *t->lane_taps);
@@ -408,7 +410,7 @@ static void backward_weights(const struct step *s, struct shard shard) {
     bool first = n % s->group == 0, last = (n + 1) % s->group == 0 || n + 1 == shard.batch;
     for (int64_t g = 0; g < config->groups; g++) {
       const float *dy = s->dy.data + n * s->dy.image + g * t->fn / BLOCK * s->dy.plane;
-      if (!t->aligned) view_to_scratch(&s->dy, n, g * t->fn, t->fn, t->y_row, t->positions, scratch);
+      if (!t->aligned) view_to_scratch(&s->dy, n, g * t->fn, t->fn, t->dy_row, t->positions, scratch);
       struct product p = {.a = s->x[0].data + n * s->x[0].image,
                           .b = t->aligned ? dy : scratch,
                           .c = partial + g * t->panels * t->k * BLOCK,

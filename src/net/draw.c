@@ -119,7 +119,7 @@ static void size_places(cnn_plan *plan) {
       struct place *place = &plan->places[index];
       const struct halo *halo = &place->halo;
       struct view view;
-      bool door = i == 0 && plan->planned[1].ledger.x[0].block == 1;
+      bool door = i == 0 && !gradient && plan->planned[1].ledger.x[0].block == 1;
       place->floats = view_layout(&view, plan->net->bricks[i].out, door ? 1 : BLOCK, *halo, &place->first);
       if (halo->top || halo->bottom || halo->left || halo->right)
         place->from = -1, place->to = 2 * plan->net->count + 1;

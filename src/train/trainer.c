@@ -57,8 +57,8 @@ static cnn_status fraction(const char *name, double value) {
 static cnn_status check_options(const cnn_plan *plan, const cnn_train_options *o) {
   if (plan->options.mode != CNN_TRAIN)
     return CNN_FAIL(CNN_E_ARGUMENT, "an inference plan cannot train; make it with CNN_TRAIN");
-  if (o->epochs < 1 || o->epochs > 1000000)
-    return CNN_FAIL(CNN_E_ARGUMENT, "epochs is %" PRId64 "; it must be 1 to 1000000", o->epochs);
+  if (o->epochs < 1 || o->epochs > INT32_MAX)
+    return CNN_FAIL(CNN_E_ARGUMENT, "epochs is %" PRId64 "; it must be 1 to 2147483647", o->epochs);
   if (!(o->lr >= 0 && o->lr <= 1e6)) return CNN_FAIL(CNN_E_ARGUMENT, "lr is %g; it must be above 0", o->lr);
   if (!(o->epsilon >= 0 && o->epsilon <= 1))
     return CNN_FAIL(CNN_E_ARGUMENT, "epsilon is %g; it must be 0 to 1", o->epsilon);

@@ -47,11 +47,11 @@ static void test_new_and_replaced(void **state) {
   assert_contents(in_scratch("a"), "one");
   assert_int_equal(mode_of(in_scratch("a")), 0640);
 
-  assert_int_equal(chmod(in_scratch("a"), 0604), 0);
+  assert_int_equal(chmod(in_scratch("a"), 0626), 0);
   assert_int_equal(put_text(in_scratch("a"), "two, longer"), CNN_OK);
   assert_int_equal(put_text(in_scratch("a"), ""), CNN_OK);
   assert_contents(in_scratch("a"), "");
-  assert_int_equal(mode_of(in_scratch("a")), 0604);
+  assert_int_equal(mode_of(in_scratch("a")), 0626);
   assert_int_equal(scratch_clear(), 1);
 }
 

@@ -38,7 +38,7 @@ static void test_png_plain(void **state) {
 /* Each channel becomes value * alpha / 255, rounded. */
 static void test_png_alpha_on_black(void **state) {
   (void)state;
-  write_png(in_scratch("ga.png"), 4, 1, 2, (const uint8_t[]){200, 255, 200, 0, 200, 128, 255, 1});
+  write_png(in_scratch("ga.png"), 4, 1, 2, (const uint8_t[]){200, 255, 200, 0, 200, 128, 200, 1});
   check_pixels(in_scratch("ga.png"), 4, 1, 1, (const uint8_t[]){200, 0, 100, 1});
   write_png(in_scratch("rgba.png"), 2, 1, 4, (const uint8_t[]){10, 20, 30, 255, 100, 200, 255, 51});
   check_pixels(in_scratch("rgba.png"), 2, 1, 3, (const uint8_t[]){10, 20, 30, 20, 40, 51});

@@ -149,7 +149,7 @@ static const struct lie {
     {"{\"a\":" ENTRY("F32", "[1]", "[-4,0]") "}", 4, "\"data_offsets\" is not"},
     {"{\"a\":" ENTRY("F32", "[1]", "[0.0,4]") "}", 4, "\"data_offsets\" is not"},
     {"{\"a\":" ENTRY("F32", "[2]", "[0,4]") "}", 4, "F32 of shape [2] do not make the 4 bytes"},
-    {"{\"a\":" ENTRY("F4", "[3]", "[0,2]") "}", 2, "F4 of shape [3] do not make the 2 bytes"},
+    {"{\"a\":" ENTRY("F4", "[3]", "[0,1]") "}", 1, "F4 of shape [3] do not make the 1 bytes"},
     {"{\"a\":" ENTRY("F32", "[1]", "[4,8]") "}", 8, "there is a hole"},
     {"{\"a\":" ENTRY("F32", "[1]", "[0,4]") ",\"b\":" ENTRY("F32", "[1]", "[8,12]") "}", 12,
      "there is a hole"},

@@ -1,0 +1,199 @@
+/* Every layer, by its own examples: shape and values against its plain loops, gradients against central
+ * differences, the same bits for every instruction set and number of threads, text there and back, every
+ * allocation failing in turn. A new layer is tested by being in layers.def. */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/memory.h"
+#include "core/rng.h"
+#include "net/probe.h"
+
+static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon"};
+
+/* "in=2x3x8x8 filters=4 ..." into the shape and the rest. */
+static const char *parse_example(const char *example, cnn_shape *in) {
+  int used = 0;
+  assert_int_equal(sscanf(example, "in=%" SCNd64 "x%" SCNd64 "x%" SCNd64 "x%" SCNd64 "%n", &in->n, &in->c,
+                          &in->h, &in->w, &used),
+                   4);
+  return example + used;
+}
+
+static struct probe *probe(const struct layer_class *class, const char *words, cnn_shape in, int threads) {
+  struct probe *p;
+  if (probe_new(class->name, words, in, 7, threads, &p) != CNN_OK)
+    fail_msg("%s%s: %s", class->name, words, cnn_why());
+  return p;
+}
+
+static void check_values(const struct layer_class *class, const char *words, cnn_shape in) {
+  struct probe *p = probe(class, words, in, 1);
+  for (int part = 0; part < PROBE_PARTS; part++) {
+    if (!p->count[part]) continue;
+    double engine = probe_engine_error(p, part);
+    double oracle = part == PROBE_OUTPUT ? 0 : probe_oracle_error(p, part, 30);
+    if (!(engine < 5e-6))
+      fail_msg("%s%s: %s: engine differs from the plain loops by %g", class->name, words, probe_names[part],
+               engine);
+    if (!(oracle < 1e-6))
+      fail_msg("%s%s: %s: plain loops differ from central differences by %g", class->name, words,
+               probe_names[part], oracle);
+  }
+  probe_free(p);
+}
+
+static void check_same(const struct layer_class *class, const char *words, const struct probe *a,
+                       const struct probe *b, const char *what) {
+  for (int part = 0; part < PROBE_PARTS; part++)
+    if (memcmp(a->engine[part], b->engine[part], (size_t)a->count[part] * sizeof(float)))
+      fail_msg("%s%s: %s: other bits with %s", class->name, words, probe_names[part], what);
+}
+
+static void check_bits(const struct layer_class *class, const char *words, cnn_shape in) {
+  const struct kernel_table *best;
+  assert_int_equal(kernels_pick(&best), CNN_OK);
+  struct probe *p = probe(class, words, in, 1);
+  for (size_t i = 0; i < sizeof instruction_sets / sizeof *instruction_sets; i++) {
+    const struct kernel_table *table = kernels_find(instruction_sets[i]);
+    if (!table) continue;
+    kernels_use(table);
+    struct probe *other = probe(class, words, in, 2);
+    kernels_use(best);
+    check_same(class, words, p, other, table->name);
+    probe_free(other);
+  }
+  for (int threads = 2; threads <= 7; threads += threads == 3 ? 4 : 1) {
+    char what[32];
+    snprintf(what, sizeof what, "%d threads", threads);
+    struct probe *other = probe(class, words, in, threads);
+    check_same(class, words, p, other, what);
+    probe_free(other);
+  }
+  probe_free(p);
+}
+
+static void check_text(const struct layer_class *class, const char *words, cnn_shape in) {
+  char shape[64];
+  snprintf(shape, sizeof shape, "shape=%" PRId64 "x%" PRId64 "x%" PRId64, in.c, in.h, in.w);
+  cnn_net *net = cnn_net_new(), *again;
+  assert_int_equal(cnn_net_add(net, "input", shape), CNN_OK);
+  assert_int_equal(cnn_net_add(net, class->name, words), CNN_OK);
+  char text[1024];
+  snprintf(text, sizeof text, "%s", cnn_net_text(net));
+  assert_int_equal(cnn_net_parse(text, "again", &again), CNN_OK);
+  assert_string_equal(cnn_net_text(again), text);
+  assert_memory_equal(net->bricks[1].config, again->bricks[1].config, class->config_size);
+  cnn_net_free(net);
+  cnn_net_free(again);
+}
+
+/* Fail the first allocation, the second, ... until one run needs no more. */
+static void check_allocations(const struct layer_class *class, const char *words, cnn_shape in) {
+  struct probe *p = NULL;
+  for (long successes = 0;; successes++) {
+    mem_fail_after(successes);
+    cnn_status status = probe_new(class->name, words, in, 7, 1, &p);
+    mem_fail_after(-1);
+    if (status == CNN_OK) break;
+    assert_int_equal(status, CNN_E_MEMORY);
+    assert_true(successes < 1000);
+  }
+  probe_free(p);
+}
+
+static void check_no_allocation(const struct layer_class *class, const char *words, cnn_shape in) {
+  struct probe *p = probe(class, words, in, 2);
+  long before = mem_count();
+  exec_gradient(p->plan, in.n, NULL);
+  exec_forward(p->plan, in.n, NULL);
+  assert_int_equal(mem_count(), before);
+  probe_free(p);
+}
+
+static void each_example(void (*check)(const struct layer_class *class, const char *words, cnn_shape in)) {
+  for (const struct layer_class *const *class = layer_classes; *class; class ++) {
+    if ((*class)->inputs == 0) continue;
+    assert_non_null((*class)->examples);
+    assert_non_null((*class)->examples[0]);
+    for (const char *const *example = (*class)->examples; *example; example++) {
+      cnn_shape in;
+      const char *words = parse_example(*example, &in);
+      check(*class, words, in);
+    }
+  }
+}
+
+static void values(void **state) { (void)state, each_example(check_values); }
+static void bits(void **state) { (void)state, each_example(check_bits); }
+static void text(void **state) { (void)state, each_example(check_text); }
+static void allocations(void **state) { (void)state, each_example(check_allocations); }
+static void no_allocation(void **state) { (void)state, each_example(check_no_allocation); }
+
+/* ---- 200 random configurations of the layers with windows ---- */
+
+static int64_t draw(struct rng *rng, uint64_t *i, int64_t least, int64_t most) {
+  return least + (int64_t)rng_below(rng, (*i)++, (uint64_t)(most - least + 1));
+}
+
+static void random_windows(void **state) {
+  (void)state;
+  static const char *const names[] = {"conv", "conv", "maxpool", "avgpool"};
+  struct rng rng = rng_stream(2026, RNG_GRADCHECK, 0);
+  uint64_t i = 0;
+  for (int done = 0; done < 200;) {
+    const struct layer_class *class;
+    assert_int_equal(layer_find(names[done % 4], &class), CNN_OK);
+    bool conv = done % 4 < 2;
+    int64_t groups = conv ? draw(&rng, &i, 1, 3) : 1;
+    cnn_shape in = {draw(&rng, &i, 1, 5), groups * draw(&rng, &i, 1, 9), draw(&rng, &i, 1, 12),
+                    draw(&rng, &i, 1, 12)};
+    if (draw(&rng, &i, 0, 4) == 0) in.c *= 4; /* more than one channel block */
+    int64_t kernel[2] = {draw(&rng, &i, 1, 5), draw(&rng, &i, 1, 5)};
+    char words[256];
+    int used = snprintf(words, sizeof words, " kernel=%" PRId64 "x%" PRId64 " stride=%" PRId64 "x%" PRId64,
+                        kernel[0], kernel[1], draw(&rng, &i, 1, 3), draw(&rng, &i, 1, 3));
+    int64_t pad[2];
+    for (int k = 0; k < 2; k++) pad[k] = draw(&rng, &i, 0, conv ? 3 : kernel[k] - 1);
+    used += snprintf(words + used, sizeof words - (size_t)used, " pad=%" PRId64 "x%" PRId64 " round=%s",
+                     pad[0], pad[1], draw(&rng, &i, 0, 1) ? "floor" : "ceil");
+    if (conv)
+      snprintf(words + used, sizeof words - (size_t)used,
+               " filters=%" PRId64 " groups=%" PRId64 " dilation=%" PRId64 "x%" PRId64 " bias=%s",
+               groups * draw(&rng, &i, 1, 12), groups, draw(&rng, &i, 1, 3), draw(&rng, &i, 1, 2),
+               draw(&rng, &i, 0, 3) ? "yes" : "no");
+    else if (strcmp(class->name, "avgpool") == 0)
+      snprintf(words + used, sizeof words - (size_t)used, " count_pad=%s",
+               draw(&rng, &i, 0, 1) ? "yes" : "no");
+    struct probe *p;
+    cnn_status status = probe_new(class->name, words, in, 7, 1, &p);
+    if (status == CNN_E_SHAPE) continue; /* a filter larger than the input: draw again */
+    if (status != CNN_OK) fail_msg("%s%s: %s", class->name, words, cnn_why());
+    for (int part = 0; part < PROBE_PARTS; part++) {
+      double error = 0, norm = 0;
+      for (int64_t k = 0; k < p->count[part]; k++) {
+        double d = (double)p->engine[part][k] - p->naive[part][k];
+        error += d * d;
+        norm += p->naive[part][k] * p->naive[part][k];
+      }
+      if (!(error <= 2.5e-11 * norm)) /* relative, in norm: 5e-6 */
+        fail_msg("%s in=%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "%s: %s: %g of %g", class->name, in.n,
+                 in.c, in.h, in.w, words, probe_names[part], error, norm);
+    }
+    probe_free(p);
+    check_bits(class, words, in);
+    done++;
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(values),        cmocka_unit_test(bits),
+                                     cmocka_unit_test(text),          cmocka_unit_test(allocations),
+                                     cmocka_unit_test(no_allocation), cmocka_unit_test(random_windows)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -110,7 +110,9 @@ bool process_run(const char *const *arguments, const char *folder, const char *l
     return false;
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
-  if (WIFEXITED(status))
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 127) /* where starting it could not say so */
+    snprintf(reason, reason_size, "%s is not installed", arguments[0]);
+  else if (WIFEXITED(status))
     snprintf(reason, reason_size, "%s exited with %d", arguments[0], WEXITSTATUS(status));
   else
     snprintf(reason, reason_size, "%s was ended by signal %d", arguments[0],

@@ -2,7 +2,6 @@
  * this machine's peak of fused multiply-adds, measured before and after in the same run. Inference runs
  * cnn_plan_forward() on random images; --train runs whole steps of a trainer on a data set of random
  * bytes, written as IDX files to a temporary folder. */
-#define _GNU_SOURCE 1
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,6 @@
  * is tried before the first step: the network, the place for the model, the log, the data, the memory. A
  * run is never lost: SIGINT, SIGTERM and SIGHUP end it after the step and save; where the model cannot be
  * saved in its place, it goes to the folder for temporary files. */
-#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -341,9 +340,9 @@ int cmd_train(int argc, char **argv) {
   train.loss = losses[0];
   train.seed = (int64_t)options->seed;
   options->lr = 0;
-  const char *evaluated = options->evaluate_train < 0    ? "all"
-                          : options->evaluate_train == 0 ? "none"
-                                                         : "some";
+  char evaluated[32];
+  snprintf(evaluated, sizeof evaluated, "%lld", (long long)options->evaluate_train);
+  if (options->evaluate_train <= 0) strcpy(evaluated, options->evaluate_train ? "all" : "none");
   const struct option_row rows[] = {
       ROW_DATA(&train.source),
       ROW_WHOLE("epochs", "N", &options->epochs, 1, 1e6, NULL, "passes over the training images"),

@@ -1,7 +1,6 @@
 /* The program `cnn`: a table of commands over libcnn. main() finds the command, hands it its arguments
  * and, at the end, whichever way the program ends, checks that standard output could be written.
  * Exit codes: 0, 1 failure (one sentence on standard error), 2 wrong usage. */
-#define _GNU_SOURCE 1
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

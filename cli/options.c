@@ -1,7 +1,6 @@
 /* Command lines. Every cmd_*.c hands its table of options to command_line_parse(), which builds argp's
  * table from it, with defaults and choices in the help, reads the values strictly, and answers wrong
  * usage with one sentence and exit code 2. */
-#define _GNU_SOURCE 1
 #include "options.h"
 
 #include <argp.h>

@@ -1,6 +1,5 @@
 /* What commands print: failures as one sentence on standard error, JSON, sizes for people. Called by all
  * cmd_*.c. JSON is written straight to the stream, so that the log of a training run allocates nothing. */
-#define _GNU_SOURCE 1
 #include "output.h"
 
 #include <math.h>

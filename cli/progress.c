@@ -2,7 +2,6 @@
  * cut to the window's width by leaving out what matters least, and a line that stays after each epoch.
  * Piped: the line after each epoch only. The log gets one JSON object an epoch. Nothing here allocates:
  * it runs between the first step and the last. */
-#define _GNU_SOURCE 1
 #include "progress.h"
 
 #include <errno.h>

@@ -36,9 +36,12 @@ struct tile {
 #define EACH_7(M) EACH_6(M) M(6)
 #define EACH_8(M) EACH_7(M) M(7)
 
-#define ROW(i)    const float *a##i = t->a + t->a_row[i];
-#define LOAD_A(i) c##i##a = vec_load(t->c0 + t->c_row[i]);
-#define LOAD_B(i) c##i##b = vec_load(t->c1 + t->c_row[i]);
+/* The empty asm makes a pointer of each row: compilers would rather add the row's offset at each tap. */
+#define ROW(i)                            \
+  const float *a##i = t->a + t->a_row[i]; \
+  __asm__("" : "+r"(a##i));
+#define LOAD_A(i) c##i##a = vec_load(c0 + c_row[i]);
+#define LOAD_B(i) c##i##b = vec_load(c1 + c_row[i]);
 #define INIT_A(i) c##i##a = first;
 #define INIT_B(i) c##i##b = second;
 #define NAME_A(i) vec c##i##a;
@@ -50,39 +53,45 @@ struct tile {
     c##i##a = vec_fma(x, b, c##i##a); \
     c##i##b = vec_fma(x, d, c##i##b); \
   }
-#define STORE_A(i) vec_store(t->c0 + t->c_row[i], c##i##a);
-#define STORE_B(i) vec_store(t->c1 + t->c_row[i], c##i##b);
+#define STORE_A(i) vec_store(c0 + c_row[i], c##i##a);
+#define STORE_B(i) vec_store(c1 + c_row[i], c##i##b);
 
 /* tile_R_1: R rows by one vector; tile_R_2: R rows by two. */
-#define TILE(R)                                                                                       \
-  static void tile_##R##_1(const struct tile *t) {                                                    \
-    EACH_##R(ROW) EACH_##R(NAME_A) if (t->add) { EACH_##R(LOAD_A) }                                   \
-    else {                                                                                            \
-      vec first = t->start0 ? vec_load(t->start0) : vec_all(0);                                       \
-      EACH_##R(INIT_A)                                                                                \
-    }                                                                                                 \
-    for (int64_t k = 0; k < t->depth; k++) {                                                          \
-      struct tap tap = t->taps[k];                                                                    \
-      vec b = vec_load(t->b0 + tap.b);                                                                \
-      EACH_##R(STEP_A)                                                                                \
-    }                                                                                                 \
-    EACH_##R(STORE_A)                                                                                 \
-  }                                                                                                   \
-  static void tile_##R##_2(const struct tile *t) {                                                    \
-    EACH_##R(ROW) EACH_##R(NAME_A) EACH_##R(NAME_B) if (t->add) { EACH_##R(LOAD_A) EACH_##R(LOAD_B) } \
-    else {                                                                                            \
-      vec first = t->start0 ? vec_load(t->start0) : vec_all(0);                                       \
-      vec second = t->start1 ? vec_load(t->start1) : vec_all(0);                                      \
-      EACH_##R(INIT_A) EACH_##R(INIT_B)                                                               \
-    }                                                                                                 \
-    const struct tap *taps = t->taps, *end = taps + t->depth;                                         \
-    const float *b0 = t->b0, *b1 = t->b1;                                                             \
-    for (; taps < end; taps++) {                                                                      \
-      struct tap tap = *taps;                                                                         \
-      vec b = vec_load(b0 + tap.b), d = vec_load(b1 + tap.b);                                         \
-      EACH_##R(STEP_AB)                                                                               \
-    }                                                                                                 \
-    EACH_##R(STORE_A) EACH_##R(STORE_B)                                                               \
+#define TILE(R)                                                                         \
+  static void tile_##R##_1(const struct tile *t) {                                      \
+    float *c0 = t->c0;                                                                  \
+    const int32_t *c_row = t->c_row;                                                    \
+    EACH_##R(NAME_A) if (t->add) { EACH_##R(LOAD_A) }                                   \
+    else {                                                                              \
+      vec first = t->start0 ? vec_load(t->start0) : vec_all(0);                         \
+      EACH_##R(INIT_A)                                                                  \
+    }                                                                                   \
+    const struct tap *taps = t->taps, *end = taps + t->depth;                           \
+    const float *b0 = t->b0;                                                            \
+    EACH_##R(ROW) for (; taps < end; taps++) {                                          \
+      struct tap tap = *taps;                                                           \
+      vec b = vec_load(b0 + tap.b);                                                     \
+      EACH_##R(STEP_A)                                                                  \
+    }                                                                                   \
+    EACH_##R(STORE_A)                                                                   \
+  }                                                                                     \
+  static void tile_##R##_2(const struct tile *t) {                                      \
+    float *c0 = t->c0, *c1 = t->c1;                                                     \
+    const int32_t *c_row = t->c_row;                                                    \
+    EACH_##R(NAME_A) EACH_##R(NAME_B) if (t->add) { EACH_##R(LOAD_A) EACH_##R(LOAD_B) } \
+    else {                                                                              \
+      vec first = t->start0 ? vec_load(t->start0) : vec_all(0);                         \
+      vec second = t->start1 ? vec_load(t->start1) : vec_all(0);                        \
+      EACH_##R(INIT_A) EACH_##R(INIT_B)                                                 \
+    }                                                                                   \
+    const struct tap *taps = t->taps, *end = taps + t->depth;                           \
+    const float *b0 = t->b0, *b1 = t->b1;                                               \
+    EACH_##R(ROW) for (; taps < end; taps++) {                                          \
+      struct tap tap = *taps;                                                           \
+      vec b = vec_load(b0 + tap.b), d = vec_load(b1 + tap.b);                           \
+      EACH_##R(STEP_AB)                                                                 \
+    }                                                                                   \
+    EACH_##R(STORE_A) EACH_##R(STORE_B)                                                 \
   }
 
 TILE(1)

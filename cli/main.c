@@ -107,7 +107,7 @@ int main(int argc, char **argv) {
   }
   if (strcmp(word, "help") == 0) {
     if (argc > 3) usage_error("cnn", "'%s' is one argument too many", argv[3]);
-    char *arguments[] = {NULL, "--help", NULL};
+    char option[] = "--help", *arguments[] = {NULL, option, NULL};
     return run_command(find_command(argv[2]), 2, arguments);
   }
   return run_command(find_command(word), argc - 1, argv + 1);

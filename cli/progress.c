@@ -61,6 +61,12 @@ void progress_clear(struct progress *progress) {
   progress->drawn = 0;
 }
 
+static void write_epoch(struct piece *piece, const cnn_progress *now) {
+  int width = snprintf(NULL, 0, "%lld", (long long)now->epochs);
+  snprintf(piece->text, sizeof piece->text, "epoch %*lld/%lld", width, (long long)now->epoch,
+           (long long)now->epochs);
+}
+
 static void draw_live(struct progress *progress, const cnn_progress *now) {
   double clock = now_seconds();
   if (clock - progress->drawn_at < 0.1 && progress->drawn > 0) return;
@@ -68,8 +74,7 @@ static void draw_live(struct progress *progress, const cnn_progress *now) {
   char line[WIDEST + 1], left[TEXT_SIZE];
   struct piece piece[] = {{.rank = 1}, {.rank = 4}, {.rank = 3}, {.rank = 5}, {.rank = 6}, {.rank = 2}};
   double steps = (double)now->step;
-  snprintf(piece[0].text, sizeof piece[0].text, "epoch %lld/%lld", (long long)now->epoch,
-           (long long)now->epochs);
+  write_epoch(&piece[0], now);
   snprintf(piece[1].text, sizeof piece[1].text, "step %*lld/%lld",
            snprintf(NULL, 0, "%lld", (long long)now->steps), (long long)now->step, (long long)now->steps);
   snprintf(piece[2].text, sizeof piece[2].text, "loss %.4f", progress->loss_sum / steps);
@@ -90,8 +95,7 @@ static void print_epoch(struct progress *progress, const cnn_progress *now) {
   char line[WIDEST + 1];
   struct piece piece[] = {{.rank = 1}, {.rank = 2}, {.rank = 4}, {.rank = 5},
                           {.rank = 3}, {.rank = 6}, {.rank = 7}};
-  snprintf(piece[0].text, sizeof piece[0].text, "epoch %*lld/%lld",
-           snprintf(NULL, 0, "%lld", (long long)now->epochs), (long long)now->epoch, (long long)now->epochs);
+  write_epoch(&piece[0], now);
   snprintf(piece[1].text, sizeof piece[1].text, "loss %.4f", now->loss);
   snprintf(piece[2].text, sizeof piece[2].text, "accuracy %.2f %%", 100 * now->accuracy);
   if (!isnan(now->train_accuracy))

@@ -109,4 +109,4 @@ cnn_status cnn_col2im(const float *col, int64_t fh, int64_t fw, int64_t stride, 
   return CNN_OK;
 }
 
-const char *cnn_version(void) { return "0.1.0"; }
+const char *cnn_version(void) { return CNN_VERSION; }

@@ -3,11 +3,14 @@
 
 #if defined(__AVX2__) && defined(__FMA__)
 #include "kernels/vec_avx2.h"
-/* The bodies, on those vectors. */
+
+/* The bodies, on those vectors, and the table of them. */
 #include "kernels/body_elementwise.h"
 #include "kernels/body_optimizer.h"
 #include "kernels/body_pool.h"
 #include "kernels/body_product.h"
 #include "kernels/body_reduce.h"
+#include "kernels/body_transpose.h"
+
 #include "kernels/body_table.h"
 #endif

@@ -3,11 +3,14 @@
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 #include "kernels/vec_avx512.h"
-/* The bodies, on those vectors. */
+
+/* The bodies, on those vectors, and the table of them. */
 #include "kernels/body_elementwise.h"
 #include "kernels/body_optimizer.h"
 #include "kernels/body_pool.h"
 #include "kernels/body_product.h"
 #include "kernels/body_reduce.h"
+#include "kernels/body_transpose.h"
+
 #include "kernels/body_table.h"
 #endif

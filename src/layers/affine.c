@@ -15,7 +15,8 @@
 enum {
   WEIGHT,
   BIAS,
-  PART_ROWS = 96 /* rows of the weight gradient that one part computes, over the whole batch */
+  PART_ROWS = 96,  /* rows of the weight gradient that one part computes, over the whole batch */
+  PART_PANELS = 8, /* panels that one part of prepare() lays across */
 };
 
 struct config {
@@ -34,12 +35,11 @@ static const struct param params[] = {
 
 struct tables {
   int64_t inputs, units, panels; /* K; panels of 16 units */
-  int64_t places;                /* panels of 16 places */
+  int64_t places;                /* in panels of 16 */
   struct tap *forward_taps;      /* [K]: x, weight */
   int32_t *inputs_at;            /* [K]: x */
   int32_t *weights_at;           /* [K]: gradient rows */
   struct tap *across_taps;       /* [units]: dy, across */
-  int32_t *place_of;             /* [K]: row and lane in across */
   struct tap *image_taps;        /* [group]: x, dy */
   float *across;
 };
@@ -73,8 +73,6 @@ static void fill_inputs(const struct ledger *l, struct tables *t) {
         t->forward_taps[m] = (struct tap){at, (int32_t)(m * BLOCK)};
         t->inputs_at[m] = at;
         t->weights_at[m] = (int32_t)(m * BLOCK);
-        int64_t panel = (c / BLOCK * x->shape.h + h) * x->shape.w + w;
-        t->place_of[m] = (int32_t)(panel * t->units * BLOCK + c % BLOCK);
       }
 }
 
@@ -96,7 +94,6 @@ static void book(const void *config, struct ledger *l) {
   t->forward_taps = ledger_table(l, (size_t)inputs * sizeof *t->forward_taps);
   t->inputs_at = ledger_table(l, (size_t)inputs * sizeof *t->inputs_at);
   t->weights_at = ledger_table(l, (size_t)inputs * sizeof *t->weights_at);
-  t->place_of = ledger_table(l, (size_t)inputs * sizeof *t->place_of);
   t->across_taps = ledger_table(l, (size_t)c->units * sizeof *t->across_taps);
   if (l->training) {
     int64_t groups = (l->batch + l->group - 1) / l->group;
@@ -105,7 +102,7 @@ static void book(const void *config, struct ledger *l) {
     t->image_taps = ledger_table(l, (size_t)l->group * sizeof *t->image_taps);
   }
   if (l->wants_dx) {
-    l->prepare_parts = (inputs + PART_ROWS - 1) / PART_ROWS;
+    l->prepare_parts = (places + PART_PANELS - 1) / PART_PANELS;
     t->across = ledger_table(l, (size_t)(places * c->units * BLOCK) * sizeof *t->across);
   }
   if (!l->step) return;
@@ -182,16 +179,28 @@ static void forward(const struct step *s, struct shard shard) {
   }
 }
 
-/* Lay the weights of PART_ROWS inputs across. */
+/* Lay the weights of PART_PANELS panels of places across. */
 static void prepare(const struct step *s, struct shard shard) {
   const struct tables *t = s->tables;
-  int64_t from = shard.part * PART_ROWS, to = from + PART_ROWS < t->inputs ? from + PART_ROWS : t->inputs;
-  for (int64_t unit = 0; unit < t->units; unit += BLOCK) {
-    int64_t lanes = t->units - unit < BLOCK ? t->units - unit : BLOCK;
-    for (int64_t m = from; m < to; m++) {
-      const float *row = s->weight + (unit * t->inputs) + m * BLOCK;
-      float *column = t->across + t->place_of[m] + unit * BLOCK;
-      for (int64_t i = 0; i < lanes; i++) column[i * BLOCK] = row[i];
+  const struct view *x = &s->x[0];
+  int64_t end = (shard.part + 1) * PART_PANELS < t->places ? (shard.part + 1) * PART_PANELS : t->places;
+  for (int64_t panel = shard.part * PART_PANELS; panel < end; panel++) {
+    int64_t w = panel % x->shape.w, h = panel / x->shape.w % x->shape.h,
+            c = panel / x->shape.w / x->shape.h * BLOCK;
+    int64_t channels = x->shape.c - c < BLOCK ? x->shape.c - c : BLOCK, m = order(x, c, h, w);
+    for (int64_t unit = 0; unit < t->units; unit += BLOCK) {
+      int64_t lanes = t->units - unit < BLOCK ? t->units - unit : BLOCK;
+      float *to = t->across + (panel * t->units + unit) * BLOCK;
+      const float *from = s->weight + unit * t->inputs;
+      if (x->block == BLOCK && lanes == BLOCK && m + BLOCK <= t->inputs) {
+        s->kernels->transpose(to, BLOCK, from + m * BLOCK, BLOCK);
+        for (int64_t i = channels; i < BLOCK; i++) /* of another pixel */
+          for (int64_t lane = 0; lane < BLOCK; lane++) to[lane * BLOCK + i] = 0;
+      } else {
+        for (int64_t i = 0; i < channels; i++)
+          for (int64_t lane = 0; lane < lanes; lane++)
+            to[lane * BLOCK + i] = from[order(x, c + i, h, w) * BLOCK + lane];
+      }
     }
   }
 }

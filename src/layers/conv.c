@@ -57,13 +57,13 @@ struct phase {
 struct tables {
   /* one group: c input channels, k taps, fn filters in panels; its dx in c_panels panels of 16 */
   int64_t c, k, fn, panels, c_panels, positions;
-  bool aligned, c_aligned;               /* groups of filters, of channels, begin at a panel of y, of dx */
-  struct tap *taps;                      /* [groups][k]: x, weight */
-  int32_t *tap_at;                       /* [groups][k]: x, as rows */
-  int32_t *weight_row;                   /* [k] */
-  int32_t *x_row, *y_row, *dy_row, *lane_row;     /* [positions]; lane_row: in scratch */
-  struct tap *position_taps, *lane_taps; /* [positions]: x, dy or dy in scratch */
-  struct phase *phases;                  /* [stride_h * stride_w] */
+  bool aligned, c_aligned; /* groups of filters, of channels, begin at a panel of y, of dx */
+  struct tap *taps;        /* [groups][k]: x, weight */
+  int32_t *tap_at;         /* [groups][k]: x, as rows */
+  int32_t *weight_row;     /* [k] */
+  int32_t *x_row, *y_row, *dy_row, *lane_row; /* [positions]; lane_row: in scratch */
+  struct tap *position_taps, *lane_taps;      /* [positions]: x, dy or dy in scratch */
+  struct phase *phases;                       /* [stride_h * stride_w] */
   float *across; /* [groups][c_panels][filter, fh, fw][16 channels]; made by prepare() */
 };
 

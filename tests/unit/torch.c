@@ -1,0 +1,323 @@
+/* The same training in PyTorch: the losses of SimpleConvNet over its first 100 mini-batches of MNIST, and a
+ * tiny network's weights after 20 steps of each optimiser and each loss.
+ *
+ * What PyTorch gave is kept in tests/golden/torch-*.txt, made by tools/make-torch-golden.py. That script
+ * runs this program with `--dump FOLDER`, which leaves there all that PyTorch must start from: the initial
+ * weights as model files, which images each mini-batch takes, and the tiny network's data and settings. */
+#include "data_scratch.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "core/rng.h"
+
+#define GOLDEN CNN_SOURCE_DIR "/tests/golden/"
+
+enum { STEPS = 100, SAME_ORDER_STEPS = 3 }; /* SimpleConvNet, mini-batches of 100 */
+enum { TINY_STEPS = 20, TINY_IMAGES = 50, TINY_BATCH = 8, TINY_SIDE = 8, TINY_CLASSES = 5 };
+
+static const char tiny_net[] =
+    "input shape=1x8x8\n"
+    "conv filters=4 kernel=3 init=he\n"
+    "relu\n"
+    "maxpool kernel=2 stride=2\n"
+    "affine units=5 init=xavier\n"
+    "softmax\n";
+
+struct setting {
+  const char *optimizer;
+  cnn_loss loss;
+  double lr; /* large enough that 20 steps go some way */
+};
+
+static const struct setting settings[] = {
+    {"sgd", CNN_LOSS_CROSS_ENTROPY, 0.1},       {"sgd", CNN_LOSS_MEAN_SQUARED_ERROR, 0.1},
+    {"momentum", CNN_LOSS_CROSS_ENTROPY, 0.02}, {"nesterov", CNN_LOSS_CROSS_ENTROPY, 0.02},
+    {"adagrad", CNN_LOSS_CROSS_ENTROPY, 0.02},  {"rmsprop", CNN_LOSS_CROSS_ENTROPY, 0.005},
+    {"adam", CNN_LOSS_CROSS_ENTROPY, 0.01},     {"adam", CNN_LOSS_MEAN_SQUARED_ERROR, 0.01},
+};
+enum { SETTINGS = sizeof settings / sizeof *settings };
+
+static const char *loss_name(cnn_loss loss) {
+  return loss == CNN_LOSS_CROSS_ENTROPY ? "cross-entropy" : "mse";
+}
+
+#define ok(call)                                     \
+  do {                                               \
+    if ((call) != CNN_OK) fail_msg("%s", cnn_why()); \
+  } while (0)
+
+/* Everything a training takes. */
+struct run {
+  cnn_dataset *data;
+  cnn_net *net;
+  cnn_plan *plan;
+  cnn_trainer *trainer;
+};
+
+static void run_free(struct run *run) {
+  cnn_trainer_free(run->trainer);
+  cnn_plan_free(run->plan);
+  cnn_net_free(run->net);
+  cnn_dataset_free(run->data);
+}
+
+static bool have_mnist(void) {
+  cnn_data_info info;
+  for (int i = 0; i < cnn_data_count(); i++)
+    if (cnn_data_get(i, &info) == CNN_OK && strcmp(info.name, "mnist") == 0) return info.present;
+  return false;
+}
+
+/* SimpleConvNet as section 7.5 trains it. */
+static struct run mnist_run(void) {
+  struct run run = {0};
+  ok(cnn_dataset_open("mnist", NULL, &run.data));
+  ok(cnn_net_load("simple-conv-net", &run.net));
+  ok(cnn_plan_new(run.net, NULL, &run.plan));
+  ok(cnn_trainer_new(run.plan, run.data, NULL, &run.trainer));
+  return run;
+}
+
+/* ---- the tiny network's images: bytes by seed, brighter in two rows that tell the class ---- */
+
+static void put_tiny_data(const char *images, const char *labels) {
+  static uint8_t pixel[TINY_IMAGES * TINY_SIDE * TINY_SIDE], label[TINY_IMAGES], file[sizeof pixel + 64];
+  struct rng rng = rng_stream(2026, RNG_GRADCHECK, 1);
+  for (int i = 0; i < TINY_IMAGES; i++) label[i] = (uint8_t)(i % TINY_CLASSES);
+  for (int k = 0; k < (int)sizeof pixel; k++) {
+    int of = label[k / (TINY_SIDE * TINY_SIDE)], row = k / TINY_SIDE % TINY_SIDE;
+    pixel[k] = (uint8_t)(rng_below(&rng, (uint64_t)k, 100) + (row == of || row == of + 2 ? 155 : 0));
+  }
+  put_bytes(images, file,
+            make_idx(file, 3, (uint32_t[]){TINY_IMAGES, TINY_SIDE, TINY_SIDE}, pixel, sizeof pixel));
+  put_bytes(labels, file, make_idx(file, 1, (uint32_t[]){TINY_IMAGES}, label, sizeof label));
+}
+
+/* The data in `folder`, as training and as test split. */
+static struct run tiny_run(const char *folder, const struct setting *setting) {
+  struct run run = {0};
+  char images[1024], labels[1024], source[4 * 1024 + 4];
+  snprintf(images, sizeof images, "%s/images", folder);
+  snprintf(labels, sizeof labels, "%s/labels", folder);
+  snprintf(source, sizeof source, "%s,%s,%s,%s", images, labels, images, labels);
+  put_tiny_data(images, labels);
+  ok(cnn_dataset_open(source, NULL, &run.data));
+  ok(cnn_net_parse(tiny_net, "tiny", &run.net));
+  cnn_plan_options options = cnn_plan_defaults();
+  options.batch = TINY_BATCH;
+  options.loss = setting->loss;
+  ok(cnn_plan_new(run.net, &options, &run.plan));
+  cnn_train_options train = cnn_train_defaults();
+  train.optimizer = setting->optimizer;
+  train.lr = setting->lr;
+  ok(cnn_trainer_new(run.plan, run.data, &train, &run.trainer));
+  return run;
+}
+
+/* ---- the order of images ---- */
+
+/* An epoch's images, as the trainer takes them: Fisher and Yates over stream RNG_SHUFFLE of the seed, one
+ * index an epoch. epoch_order() is written down here again; that the losses agree shows it is the same. */
+static void epoch_order(int32_t *order, int64_t images, uint64_t seed, uint32_t epoch) {
+  struct rng rng = rng_stream(seed, RNG_SHUFFLE, epoch);
+  for (int64_t i = 0; i < images; i++) order[i] = (int32_t)i;
+  for (int64_t i = images - 1; i > 0; i--) {
+    int64_t j = (int64_t)rng_below(&rng, (uint64_t)i, (uint64_t)i + 1);
+    int32_t swap = order[i];
+    order[i] = order[j];
+    order[j] = swap;
+  }
+}
+
+/* One line for each of the first `steps` mini-batches: the indices of its images. */
+static void put_order(const char *path, int64_t images, int64_t batch, int steps) {
+  int32_t *order = malloc((size_t)images * sizeof *order);
+  FILE *file = fopen(path, "w");
+  assert_non_null(order);
+  assert_non_null(file);
+  int64_t at = images;
+  uint32_t epoch = 0;
+  for (int step = 0; step < steps; step++) {
+    if (at >= images) epoch_order(order, images, cnn_train_defaults().seed, epoch++), at = 0;
+    int64_t end = at + batch < images ? at + batch : images;
+    for (; at < end; at++) fprintf(file, "%" PRId32 "%c", order[at], at + 1 < end ? ' ' : '\n');
+  }
+  assert_int_equal(fclose(file), 0);
+  free(order);
+}
+
+static void dump(const char *folder) {
+  char path[2048];
+  struct run run = mnist_run();
+  snprintf(path, sizeof path, "%s/simple-conv-net.safetensors", folder);
+  ok(cnn_model_save(path, run.plan, NULL));
+  snprintf(path, sizeof path, "%s/simple-conv-net.order", folder);
+  put_order(path, cnn_dataset_count(run.data, CNN_SPLIT_TRAIN), cnn_plan_settings(run.plan).batch, STEPS);
+  run_free(&run);
+
+  snprintf(path, sizeof path, "%s/tiny.order", folder);
+  put_order(path, TINY_IMAGES, TINY_BATCH, TINY_STEPS);
+  snprintf(path, sizeof path, "%s/tiny.jsonl", folder);
+  FILE *file = fopen(path, "w");
+  assert_non_null(file);
+  snprintf(path, sizeof path, "%s/tiny.safetensors", folder);
+  for (int i = 0; i < SETTINGS; i++) {
+    run = tiny_run(folder, &settings[i]);
+    fprintf(file, "%s\n", cnn_trainer_settings(run.trainer));
+    ok(cnn_model_save(path, run.plan, NULL)); /* the same each time */
+    run_free(&run);
+  }
+  assert_int_equal(fclose(file), 0);
+}
+
+/* ---- golden files: lines of '#', then words ---- */
+
+static FILE *open_golden(const char *path) {
+  FILE *file = fopen(path, "r");
+  if (!file) fail_msg("%s is missing", path);
+  char line[256];
+  long start;
+  do start = ftell(file);
+  while (fgets(line, sizeof line, file) && line[0] == '#');
+  assert_int_equal(fseek(file, start, SEEK_SET), 0);
+  return file;
+}
+
+static double next_number(FILE *file) {
+  char word[64], *end;
+  assert_int_equal(fscanf(file, " %63s", word), 1);
+  double value = strtod(word, &end);
+  if (*end) fail_msg("'%s' in a golden file is no number", word);
+  return value;
+}
+
+static bool next_word(FILE *file, char word[64]) { return fscanf(file, " %63s", word) == 1; }
+
+/* ---- SimpleConvNet ---- */
+
+/* The loss of images order[0 .. batch-1], by the plan's present weights. */
+static float loss_of(const struct run *run, const int32_t *order) {
+  int64_t batch = cnn_plan_settings(run->plan).batch, pixels = 28 * 28;
+  float *images = malloc((size_t)(batch * pixels) * sizeof *images), loss;
+  int32_t *labels = malloc((size_t)batch * sizeof *labels);
+  assert_non_null(images);
+  assert_non_null(labels);
+  for (int64_t n = 0; n < batch; n++)
+    ok(cnn_dataset_read(run->data, CNN_SPLIT_TRAIN, order[n], images + n * pixels, &labels[n]));
+  ok(cnn_plan_gradient(run->plan, (cnn_tensor){images, {batch, 1, 28, 28}}, labels, &loss));
+  free(images);
+  free(labels);
+  return loss;
+}
+
+static void simple_conv_net(void **state) {
+  (void)state;
+  if (!have_mnist()) {
+    print_message("skipped: MNIST is not here; fetch it with `cnn data fetch mnist`\n");
+    skip();
+  }
+  struct run run = mnist_run();
+  int64_t images = cnn_dataset_count(run.data, CNN_SPLIT_TRAIN);
+  int32_t *order = malloc((size_t)images * sizeof *order);
+  assert_non_null(order);
+  epoch_order(order, images, cnn_train_defaults().seed, 0);
+  FILE *golden = open_golden(GOLDEN "torch-simple-conv-net.txt");
+  double most[2] = {0};
+  for (int step = 1; step <= STEPS; step++) {
+    float loss, again = 0;
+    if (step <= SAME_ORDER_STEPS) again = loss_of(&run, order + (step - 1) * 100);
+    ok(cnn_trainer_step(run.trainer, &loss));
+    if (step <= SAME_ORDER_STEPS && memcmp(&loss, &again, sizeof loss))
+      fail_msg("step %d: the trainer takes images in another order than this test", step);
+    assert_int_equal(next_number(golden), step);
+    for (int precision = 0; precision < 2; precision++) {
+      double torch = next_number(golden), difference = fabs((double)loss - torch) / torch;
+      if (!(difference <= 1e-4))
+        fail_msg("step %d: the loss is %.9g; PyTorch's in float%d is %.9g, which differs by %.3g", step,
+                 (double)loss, precision ? 64 : 32, torch, difference);
+      if (difference > most[precision]) most[precision] = difference;
+    }
+  }
+  print_message("%d losses differ by at most %.2g from PyTorch's in float32, %.2g from those in float64\n",
+                STEPS, most[0], most[1]);
+  fclose(golden);
+  free(order);
+  run_free(&run);
+}
+
+/* ---- optimisers and losses ---- */
+
+/* Relative to how far PyTorch's weights went from the initial ones, in norm. */
+static double check_weight(FILE *golden, const struct run *run, const struct run *fresh,
+                           const cnn_weight_info *weight, const struct setting *setting) {
+  enum { MOST = 256 };
+  float now[MOST], initial[MOST];
+  char name[64];
+  assert_true(weight->count <= MOST);
+  assert_true(next_word(golden, name));
+  assert_string_equal(name, weight->name);
+  assert_int_equal(next_number(golden), weight->count);
+  ok(cnn_plan_get_weight(run->plan, name, now, weight->count));
+  ok(cnn_plan_get_weight(fresh->plan, name, initial, weight->count));
+  double error = 0, way = 0;
+  for (int64_t i = 0; i < weight->count; i++) {
+    double torch = next_number(golden), e = (double)now[i] - torch, w = torch - (double)initial[i];
+    error += e * e;
+    way += w * w;
+  }
+  double relative = sqrt(error / way);
+  if (!(relative <= 1e-4))
+    fail_msg("%s, %s: '%s' differs by %.3g after %d steps", setting->optimizer, loss_name(setting->loss),
+             name, relative, TINY_STEPS);
+  return relative;
+}
+
+static void optimizers(void **state) {
+  (void)state;
+  FILE *golden = open_golden(GOLDEN "torch-optimizers.txt");
+  char word[64];
+  for (int i = 0; i < SETTINGS; i++) {
+    const struct setting *setting = &settings[i];
+    struct run run = tiny_run(scratch, setting), fresh = tiny_run(scratch, setting);
+    assert_true(next_word(golden, word));
+    assert_string_equal(word, setting->optimizer);
+    assert_true(next_word(golden, word));
+    assert_string_equal(word, loss_name(setting->loss));
+    assert_true(next_number(golden) == setting->lr);
+    for (int step = 0; step < TINY_STEPS; step++) ok(cnn_trainer_step(run.trainer, NULL));
+    double most = 0;
+    for (int w = 0; w < cnn_net_weight_count(run.net); w++) {
+      cnn_weight_info weight;
+      ok(cnn_net_weight(run.net, w, &weight));
+      most = fmax(most, check_weight(golden, &run, &fresh, &weight, setting));
+    }
+    print_message("%s, %s: weights differ by at most %.2g of their way from PyTorch's in float64\n",
+                  setting->optimizer, loss_name(setting->loss), most);
+    run_free(&run);
+    run_free(&fresh);
+  }
+  assert_false(next_word(golden, word));
+  fclose(golden);
+}
+
+static void every_optimizer_is_here(void **state) {
+  (void)state;
+  for (int o = 0; cnn_optimizer_name(o); o++) {
+    int found = 0;
+    for (int i = 0; i < SETTINGS; i++) found += strcmp(settings[i].optimizer, cnn_optimizer_name(o)) == 0;
+    if (!found)
+      fail_msg("'%s' is not compared with PyTorch: add it to the table above and to the script under tools/",
+               cnn_optimizer_name(o));
+  }
+}
+
+int main(int argc, char **argv) {
+  if (argc == 3 && strcmp(argv[1], "--dump") == 0) {
+    dump(argv[2]);
+    return 0;
+  }
+  const struct CMUnitTest tests[] = {cmocka_unit_test(simple_conv_net), cmocka_unit_test(optimizers),
+                                     cmocka_unit_test(every_optimizer_is_here)};
+  return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
+}

@@ -67,6 +67,10 @@ static void write_epoch(struct piece *piece, const cnn_progress *now) {
            (long long)now->epochs);
 }
 
+static void write_loss(struct piece *piece, double loss) {
+  snprintf(piece->text, sizeof piece->text, loss < 1e5 ? "loss %.4f" : "loss %.4g", loss);
+}
+
 static void draw_live(struct progress *progress, const cnn_progress *now) {
   double clock = now_seconds();
   if (clock - progress->drawn_at < 0.1 && progress->drawn > 0) return;
@@ -77,7 +81,7 @@ static void draw_live(struct progress *progress, const cnn_progress *now) {
   write_epoch(&piece[0], now);
   snprintf(piece[1].text, sizeof piece[1].text, "step %*lld/%lld",
            snprintf(NULL, 0, "%lld", (long long)now->steps), (long long)now->step, (long long)now->steps);
-  snprintf(piece[2].text, sizeof piece[2].text, "loss %.4f", progress->loss_sum / steps);
+  write_loss(&piece[2], progress->loss_sum / steps);
   snprintf(piece[3].text, sizeof piece[3].text, "accuracy %.2f %%", 100 * progress->accuracy_sum / steps);
   snprintf(piece[4].text, sizeof piece[4].text, "%.0f images/s", now->images_per_second);
   snprintf(piece[5].text, sizeof piece[5].text, "ETA %s", time_text(now->seconds_left, left));
@@ -96,7 +100,7 @@ static void print_epoch(struct progress *progress, const cnn_progress *now) {
   struct piece piece[] = {{.rank = 1}, {.rank = 2}, {.rank = 4}, {.rank = 5},
                           {.rank = 3}, {.rank = 6}, {.rank = 7}};
   write_epoch(&piece[0], now);
-  snprintf(piece[1].text, sizeof piece[1].text, "loss %.4f", now->loss);
+  write_loss(&piece[1], now->loss);
   snprintf(piece[2].text, sizeof piece[2].text, "accuracy %.2f %%", 100 * now->accuracy);
   if (!isnan(now->train_accuracy))
     snprintf(piece[3].text, sizeof piece[3].text, "train %.2f %%", 100 * now->train_accuracy);

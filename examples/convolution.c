@@ -45,7 +45,7 @@ static void figure(const char *title, float *x, int channels, int size, const ch
 
 int main(void) {
   float x[48] = {1, 2, 3, 0, 0, 1, 2, 3, 3, 0, 1, 2, 2, 3, 0, 1}, large[49];
-  for (int i = 16; i < 48; i++) x[i] = x[i % 16] * (float)(i / 16 + 1); /* channels 2 and 3 */
+  for (int i = 0; i < 16; i++) x[16 + i] = 2 * x[i], x[32 + i] = 3 * x[i]; /* channels 2 and 3 */
   for (int i = 0; i < 49; i++) large[i] = x[i / 7 % 4 * 4 + i % 7 % 4]; /* the same rows, longer and more */
 
   figure("Figures 7-3 and 7-4: input (4, 4), filter (3, 3)", x, 1, 4, "filters=1 kernel=3", 0, 2,

@@ -1,4 +1,4 @@
-/* `cnn predict` in 40 lines: load a model file and say what is in a PNG or JPEG picture.
+/* The other half of readme.c, and `cnn predict` in 40 lines: load a model file and say what is in a picture.
  *     predict MODEL IMAGE      as in: predict readme.safetensors seven.png */
 #include <cnn.h>
 #include <stdio.h>
@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
   cnn_status status = cnn_model_load(argv[1], &model);
   if (status == CNN_OK) status = predict(model, argv[2], &best, &probability);
   if (status != CNN_OK)
-    fprintf(stderr, "%s: %s\n", cnn_status_text(status), cnn_why());
+    fprintf(stderr, "predict: %s\n", status == CNN_E_MEMORY ? cnn_status_text(status) : cnn_why());
   else if (cnn_model_class(model, best))
     printf("%s with probability %.3f\n", cnn_model_class(model, best), probability);
   else

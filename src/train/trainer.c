@@ -224,7 +224,9 @@ static cnn_status evaluate(cnn_trainer *t, cnn_split split, int64_t images, doub
   int64_t limit = images < 0 ? 0 : images;
   if (t->options.limit && (!limit || limit > t->options.limit)) limit = t->options.limit;
   cnn_evaluation e;
-  CNN_TRY(cnn_evaluate(t->plan, t->data, split, limit, &e));
+  struct batch batch = t->batch; /* between steps its buffers are free */
+  batch.split = split;
+  CNN_TRY(evaluate_split(&batch, limit, &e));
   *accuracy = e.accuracy;
   *loss = e.loss;
   return CNN_OK;

@@ -23,7 +23,11 @@ uint64_t rng_below(const struct rng *rng, uint64_t i, uint64_t bound) {
   return ((uint64_t)r.v[1] * bound + (low >> 32)) >> 32;
 }
 
-static float fraction(uint32_t bits) { return ((float)(bits >> 8) + 0.5F) * 0x1p-24F; }
+/* In (0, 1): the largest draws, which would round to 1, become the float below it. */
+static float fraction(uint32_t bits) {
+  float value = ((float)(bits >> 8) + 0.5F) * 0x1p-24F;
+  return value < 1 ? value : 0x1.fffffep-1F;
+}
 
 float rng_uniform(const struct rng *rng, uint64_t i) { return fraction(rng_bits(rng, i)); }
 

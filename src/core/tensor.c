@@ -23,9 +23,9 @@ cnn_status cnn_shape_count(cnn_shape s, int64_t *count) {
 }
 
 cnn_status cnn_tensor_images(cnn_tensor t, int64_t first, int64_t count, cnn_tensor *view) {
-  if (first < 0 || count < 1 || first > t.shape.n - count)
-    return CNN_FAIL(CNN_E_ARGUMENT, "images %" PRId64 " to %" PRId64 " of a tensor of %" PRId64, first,
-                    first + count - 1, t.shape.n);
+  if (first < 0 || count < 1 || count > t.shape.n || first > t.shape.n - count)
+    return CNN_FAIL(CNN_E_ARGUMENT, "%" PRId64 " images from %" PRId64 " on, of a tensor of %" PRId64, count,
+                    first, t.shape.n);
   *view = (cnn_tensor){cnn_tensor_at(t, first, 0, 0, 0), {count, t.shape.c, t.shape.h, t.shape.w}};
   return CNN_OK;
 }

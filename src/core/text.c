@@ -2,6 +2,7 @@
 #include "core/text.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -51,9 +52,10 @@ void text_free(struct text *text) {
 
 bool text_to_integer(const char *s, size_t length, int64_t *value) {
   char buffer[32], *end;
-  if (length == 0 || length >= sizeof buffer || s[0] == '+' || s[0] == ' ') return false;
+  if (length == 0 || length >= sizeof buffer) return false;
   memcpy(buffer, s, length);
   buffer[length] = 0;
+  if (strspn(buffer, "-0123456789") != length) return false;
   errno = 0;
   long long number = strtoll(buffer, &end, 10);
   if (errno || *end || end == buffer) return false;
@@ -61,30 +63,42 @@ bool text_to_integer(const char *s, size_t length, int64_t *value) {
   return true;
 }
 
+/* Numbers in files have a point, also in a program whose locale has a comma. Changes this thread's locale;
+ * returns what it was, to be given to uselocale(). */
+static locale_t with_point(void) {
+  locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* a constant of the system's, nothing to free */
+  return uselocale(plain);
+}
+
 bool text_to_number(const char *s, size_t length, double *value) {
   char buffer[64], *end;
-  if (length == 0 || length >= sizeof buffer || s[0] == ' ') return false;
+  if (length == 0 || length >= sizeof buffer) return false;
   memcpy(buffer, s, length);
   buffer[length] = 0;
+  if (strspn(buffer, "+-.0123456789eE") != length) return false;
+  locale_t usual = with_point();
   double number = strtod(buffer, &end);
+  uselocale(usual);
   if (*end || end == buffer || !isfinite(number)) return false;
   *value = number;
   return true;
 }
 
 const char *text_from_number(double value, char *buffer) {
+  locale_t usual = with_point();
   for (int digits = 1; digits <= 17; digits++) {
     snprintf(buffer, 32, "%.*g", digits, value);
     if (strtod(buffer, NULL) == value) break;
   }
+  uselocale(usual);
   return buffer;
 }
 
-/* Edits (insert, delete, change, swap of neighbours) between two words, at most `most` + 1. */
+/* Edits (insert, delete, change, swap of neighbours) between two words; SIZE_MAX where one is no word. */
 static size_t edits(const char *a, const char *b) {
   enum { LONGEST = 48 };
   size_t m = strlen(a), n = strlen(b), row[3][LONGEST + 1];
-  if (m > LONGEST || n > LONGEST) return LONGEST;
+  if (m > LONGEST || n > LONGEST) return SIZE_MAX;
   size_t *older = row[0], *old = row[1], *now = row[2];
   for (size_t j = 0; j <= n; j++) old[j] = j;
   for (size_t i = 1; i <= m; i++) {

@@ -8,7 +8,7 @@
 
 #include "core/status.h"
 
-/* A string that grows. Start from {0}; free with text_free(). After memory ran out it stays empty
+/* A string that grows. Start from {0}; free with text_free(). After memory ran out nothing more is added
  * and `failed` is set: check once, at the end. */
 struct text {
   char *data; /* NUL-terminated; NULL while empty */
@@ -20,7 +20,7 @@ void text_add(struct text *text, const char *format, ...) CNN_PRINTF(2, 3);
 void text_add_bytes(struct text *text, const void *bytes, size_t count);
 void text_free(struct text *text);
 
-/* The whole of s[0..length) as a number; false where it is not one or does not fit. */
+/* The whole of s[0..length) as a decimal number; false where it is not one or does not fit. */
 bool text_to_integer(const char *s, size_t length, int64_t *value);
 bool text_to_number(const char *s, size_t length, double *value);
 

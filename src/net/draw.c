@@ -4,7 +4,10 @@
 #include "core/memory.h"
 #include "net/plan.h"
 
-enum { CACHE_FLOATS = 48 << 10 /* what a segment's images may take of a core's own cache */ };
+enum {
+  CACHE_FLOATS = 48 << 10,       /* what a segment's images may take of a core's own cache */
+  LARGEST_IMAGE = INT32_MAX / 64 /* floats: offsets into a few dozen images fit 32 bits */
+};
 
 static int64_t round_up(int64_t n) { return (n + BLOCK - 1) / BLOCK * BLOCK; }
 
@@ -22,7 +25,8 @@ static int consumers(const cnn_net *net, int brick) {
   return count;
 }
 
-/* Book every brick once, counting. Gradients are wanted of outputs above the lowest weights. */
+/* Book every brick once, counting. Gradients are wanted of outputs above the lowest weights, and where the
+ * loss writes one. */
 static void book_all(cnn_plan *plan) {
   const cnn_net *net = plan->net;
   for (int i = 0; i < net->count; i++) {
@@ -36,7 +40,9 @@ static void book_all(cnn_plan *plan) {
     bool below = brick->inputs && plan->planned[brick->from[0]].wants_gradient;
     ledger->wants_dx = below;
     brick->class->book(brick->config, ledger);
-    planned->wants_gradient = ledger->training && (below || ledger->weights > 0 || plan->input_gradient);
+    bool scores = i == net->count - 1 - plan->joined || i == net->count - 1;
+    planned->wants_gradient =
+        ledger->training && (below || ledger->weights > 0 || plan->input_gradient || scores);
   }
 }
 
@@ -87,6 +93,7 @@ static void live_outputs(cnn_plan *plan) {
     if (planned->saved >= 0) plan->places[planned->saved].floats = planned->ledger.saved;
   }
   live(&plan->places[plan->planned[net->count - 1].y], 2 * net->count + 1);
+  if (training) live(&plan->places[plan->planned[0].y], 2 * net->count + 1); /* exec_find_not_finite() */
 }
 
 /* From the top down: the gradient of a brick's output stands where its reader's gradient stood, where
@@ -109,9 +116,17 @@ static void live_gradients(cnn_plan *plan) {
   }
 }
 
+static cnn_status check_image(int64_t floats) {
+  if (floats <= LARGEST_IMAGE) return CNN_OK;
+  return CNN_FAIL(CNN_E_SHAPE,
+                  "one image takes %" PRId64 " values inside the network; at most 2^25 are supported",
+                  floats);
+}
+
 /* The sizes of places that hold tensors. A halo stays zero only where nobody else writes. */
-static void size_places(cnn_plan *plan) {
-  for (int i = 0; i < plan->net->count; i++)
+static cnn_status size_places(cnn_plan *plan) {
+  for (int i = 0; i < plan->net->count; i++) {
+    CNN_TRY(check_image(plan->planned[i].ledger.saved));
     for (int gradient = 0; gradient < 2; gradient++) {
       const struct planned *planned = &plan->planned[i];
       int index = gradient ? planned->dy : planned->y;
@@ -121,9 +136,12 @@ static void size_places(cnn_plan *plan) {
       struct view view;
       bool door = i == 0 && !gradient && plan->planned[1].ledger.x[0].block == 1;
       place->floats = view_layout(&view, plan->net->bricks[i].out, door ? 1 : BLOCK, *halo, &place->first);
+      CNN_TRY(check_image(place->floats));
       if (halo->top || halo->bottom || halo->left || halo->right)
         place->from = -1, place->to = 2 * plan->net->count + 1;
     }
+  }
+  return CNN_OK;
 }
 
 /* Cut the bricks into segments: those that like whole batches alone, the others together while a few
@@ -173,34 +191,45 @@ static cnn_status list_jobs(cnn_plan *plan) {
   return CNN_OK;
 }
 
-/* Add up what everything takes. Sizes are below 2^31 floats each, so that sums do not overflow. */
+/* *sum += count * each; false where that is more than can be addressed. */
+static bool grow(int64_t *sum, int64_t count, int64_t each) {
+  int64_t product;
+  return !__builtin_mul_overflow(count, each, &product) && !__builtin_add_overflow(*sum, product, sum) &&
+         *sum < INT64_MAX / 2;
+}
+
+/* Add up what everything takes, in bytes. */
 static cnn_status count_memory(cnn_plan *plan) {
-  int64_t partial = 0, scratch = 0, tables = 0, groups, total;
-  groups = (plan->options.batch + plan->options.group - 1) / plan->options.group;
+  const int64_t bytes = sizeof(float), batch = plan->options.batch, group = plan->options.group;
+  const int64_t groups = (batch + group - 1) / group;
+  int64_t scratch = 0, total = 4096;
+  cnn_memory *m = &plan->memory;
+  bool fits = true;
+  CNN_TRY(check_image(plan->image));
+  if (plan->options.mode == CNN_TRAIN && group * plan->image > INT32_MAX)
+    return CNN_FAIL(CNN_E_ARGUMENT,
+                    "group is %" PRId64 ", of images that take %" PRId64
+                    " values each inside the network; make it at most %" PRId64,
+                    group, plan->image, INT32_MAX / plan->image);
   for (int i = 0; i < plan->net->count; i++) {
     const struct ledger *ledger = &plan->planned[i].ledger;
     int64_t range = 0;
     for (int w = 0; w < ledger->weights; w++) range += ledger->weight[w].packed;
     plan->range += range;
     if (range && ledger->training && !ledger->weight_parts)
-      partial += groups * (range + round_up(ledger->partial_extra));
+      fits = fits && grow(&m->scratch, groups, (range + round_up(ledger->partial_extra)) * bytes);
     if (ledger->scratch > scratch) scratch = round_up(ledger->scratch);
-    tables += (int64_t)ledger->table_used;
+    fits = fits && grow(&m->scratch, 1, (int64_t)ledger->table_used);
   }
-  if (plan->image > INT32_MAX / 64)
-    return CNN_FAIL(CNN_E_SHAPE,
-                    "one image takes %" PRId64 " values inside the network; at most 2^25 are supported",
-                    plan->image);
-  cnn_memory *m = &plan->memory;
-  const int64_t bytes = sizeof(float);
+  fits = fits && grow(&m->scratch, plan->options.threads * bytes, scratch);
+  fits = fits && grow(&m->activations, batch * bytes, plan->image);
   m->weights = plan->range * bytes;
-  m->gradients = plan->options.mode == CNN_TRAIN ? plan->range * bytes : 0;
-  m->scratch = (partial + scratch * plan->options.threads) * bytes + tables;
-  if (__builtin_mul_overflow(plan->image * bytes, plan->options.batch, &m->activations) ||
-      __builtin_add_overflow(m->activations, m->weights + m->gradients + m->scratch + 4096, &total) ||
-      total > INT64_MAX / 2)
+  m->gradients = plan->options.mode == CNN_TRAIN ? m->weights : 0;
+  fits = fits && grow(&total, 1, m->weights + m->gradients) && grow(&total, 1, m->scratch) &&
+         grow(&total, 1, m->activations);
+  if (!fits)
     return CNN_FAIL(CNN_E_SHAPE, "a batch of %" PRId64 " images takes more memory than can be addressed",
-                    plan->options.batch);
+                    batch);
   m->total = total;
   return CNN_OK;
 }
@@ -213,6 +242,8 @@ static cnn_status check_options(cnn_plan_options *o) {
   if (o->group < 0) return CNN_FAIL(CNN_E_ARGUMENT, "group is %" PRId64 "; it must be at least 0", o->group);
   if (o->mode != CNN_INFER && o->mode != CNN_TRAIN)
     return CNN_FAIL(CNN_E_ARGUMENT, "unknown mode %d", (int)o->mode);
+  if (o->loss != CNN_LOSS_CROSS_ENTROPY && o->loss != CNN_LOSS_MEAN_SQUARED_ERROR)
+    return CNN_FAIL(CNN_E_ARGUMENT, "unknown loss %d", (int)o->loss);
   if (o->threads == 0) o->threads = cnn_processors();
   if (o->group == 0) { /* four groups where there are images for them, none above 32 images */
     o->group = (o->batch + 3) / 4;
@@ -234,11 +265,11 @@ cnn_status plan_draw(cnn_plan *plan) {
     return status_no_memory(bricks * sizeof *plan->planned, "a plan");
   const struct brick *last = &net->bricks[net->count - 1];
   plan->joined = plan->options.mode == CNN_TRAIN && plan->options.loss == CNN_LOSS_CROSS_ENTROPY &&
-                 last->class == &layer_softmax && net->count > 2;
+                 last->class == &layer_softmax;
   book_all(plan);
   live_outputs(plan);
   live_gradients(plan);
-  size_places(plan);
+  CNN_TRY(size_places(plan));
   plan->image = layout_places(plan->places, plan->place_count);
   cut_segments(plan);
   CNN_TRY(list_jobs(plan));

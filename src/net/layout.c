@@ -9,28 +9,37 @@ static bool meet(const struct place *a, const struct place *b) {
   return a->from <= b->to && b->from <= a->to;
 }
 
-/* The lowest offset at which place i is clear of those already placed (placed[j] != 0). */
-static int64_t lowest(const struct place *places, int count, int i) {
+/* The lowest offset at which a place is clear of those that have theirs: upwards from `first`, past each
+ * that it meets, until there is a gap. */
+static int64_t lowest(const struct place *places, int first, const struct place *place) {
   int64_t offset = 0;
-  for (int j = 0; j < count; j++) { /* each move may free or block: start over after it */
-    const struct place *other = &places[j];
-    if (other->offset < 0 || j == i || !meet(other, &places[i])) continue;
-    if (offset < other->offset + other->floats && other->offset < offset + places[i].floats) {
-      offset = other->offset + other->floats;
-      j = -1;
-    }
+  for (int i = first; i >= 0; i = places[i].next) {
+    const struct place *other = &places[i];
+    if (!meet(other, place)) continue;
+    if (offset + place->floats <= other->offset) break;
+    if (other->offset + other->floats > offset) offset = other->offset + other->floats;
   }
   return offset;
 }
 
+/* Put place i into the list by offset. */
+static void insert(struct place *places, int *first, int i) {
+  int *link = first;
+  while (*link >= 0 && places[*link].offset < places[i].offset) link = &places[*link].next;
+  places[i].next = *link;
+  *link = i;
+}
+
 int64_t layout_places(struct place *places, int count) {
   int64_t end = 0;
+  int first = -1;
   for (int i = 0; i < count; i++) places[i].offset = -1;
   for (int placed = 0; placed < count; placed++) {
     int largest = -1;
     for (int i = 0; i < count; i++)
       if (places[i].offset < 0 && (largest < 0 || places[i].floats > places[largest].floats)) largest = i;
-    places[largest].offset = lowest(places, count, largest);
+    places[largest].offset = lowest(places, first, &places[largest]);
+    insert(places, &first, largest);
     int64_t past = places[largest].offset + places[largest].floats;
     if (past > end) end = past;
   }

@@ -1,12 +1,13 @@
 /* Networks as bricks: cnn_net_add() and what can be asked of a net. No memory is planned here. */
 #include "net/net.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/memory.h"
+
+enum { MOST_BRICKS = 4096 }; /* deeper than any in use; work that grows with its square stays small */
 
 cnn_net *cnn_net_new(void) { return mem_zeroed(1, sizeof(cnn_net)); }
 
@@ -56,9 +57,8 @@ static cnn_status brick_name(const cnn_net *net, const struct layer_class *class
     name[length - 5] = 0;
     brick->named = true;
   }
-  for (const char *c = name; *c; c++)
-    if (!isalnum((unsigned char)*c) && !strchr("_-", *c))
-      return CNN_FAIL(CNN_E_ARGUMENT, "name=%s: letters, digits, '_' and '-' wanted", name);
+  if (name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")])
+    return CNN_FAIL(CNN_E_ARGUMENT, "name=%s: letters, digits, '_' and '-' wanted", name);
   for (int i = 0; i < net->count; i++)
     if (strcmp(net->bricks[i].name, name) == 0)
       return CNN_FAIL(CNN_E_KEY, "name '%s' is taken by an earlier brick; choose another with name=", name);
@@ -119,6 +119,8 @@ static cnn_status brick_books(cnn_net *net) {
 static cnn_status add(cnn_net *net, const char *layer, const char *words, int line) {
   struct brick brick = {.line = line};
   CNN_TRY(layer_find(layer, &brick.class));
+  if (net->count == MOST_BRICKS)
+    return CNN_FAIL(CNN_E_ARGUMENT, "%s: a network has at most %d bricks", layer, MOST_BRICKS);
   if (net->count == net->room) {
     int room = net->room ? net->room * 2 : 16;
     struct brick *bricks = mem_resize(net->bricks, (size_t)room * sizeof *bricks);
@@ -155,6 +157,7 @@ static cnn_status failed_before(const cnn_net *net) { return CNN_FAIL(net->faile
 cnn_status cnn_net_add(cnn_net *net, const char *layer, const char *config) {
   if (!net) return CNN_FAIL(CNN_E_ARGUMENT, "cnn_net_add: the net is NULL; cnn_net_new() ran out of memory");
   if (net->failed) return failed_before(net);
+  if (!layer) return stick(net, CNN_FAIL(CNN_E_ARGUMENT, "cnn_net_add: the layer's name is NULL"));
   return stick(net, add(net, layer, config ? config : "", 0));
 }
 

@@ -24,6 +24,7 @@ struct place {
   int64_t floats, offset, from, to;
   struct halo halo;
   int64_t first; /* floats before pixel (0, 0), where a tensor stands here */
+  int next;      /* of those with an offset, the next one up, or -1: layout.c's own */
 };
 
 /* What is known of one brick. */

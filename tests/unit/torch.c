@@ -14,6 +14,10 @@
 #define GOLDEN CNN_SOURCE_DIR "/tests/golden/"
 
 enum { STEPS = 100, SAME_ORDER_STEPS = 3 }; /* SimpleConvNet, mini-batches of 100 */
+/* PyTorch's own float32 stays within 1e-6 of its float64. The limits leave room for sums in another order and
+ * for little else: 1 - 0.999F in place of 0.001F shows. */
+static const double most_loss_difference = 1e-5, most_weight_difference = 5e-6;
+
 enum { TINY_STEPS = 20, TINY_IMAGES = 50, TINY_BATCH = 8, TINY_SIDE = 8, TINY_CLASSES = 5 };
 
 static const char tiny_net[] =
@@ -31,7 +35,7 @@ struct setting {
 };
 
 static const struct setting settings[] = {
-    {"sgd", CNN_LOSS_CROSS_ENTROPY, 0.1},       {"sgd", CNN_LOSS_MEAN_SQUARED_ERROR, 0.1},
+    {"sgd", CNN_LOSS_CROSS_ENTROPY, 0.1},       {"sgd", CNN_LOSS_MEAN_SQUARED_ERROR, 1},
     {"momentum", CNN_LOSS_CROSS_ENTROPY, 0.02}, {"nesterov", CNN_LOSS_CROSS_ENTROPY, 0.02},
     {"adagrad", CNN_LOSS_CROSS_ENTROPY, 0.02},  {"rmsprop", CNN_LOSS_CROSS_ENTROPY, 0.005},
     {"adam", CNN_LOSS_CROSS_ENTROPY, 0.01},     {"adam", CNN_LOSS_MEAN_SQUARED_ERROR, 0.01},
@@ -118,7 +122,8 @@ static struct run tiny_run(const char *folder, const struct setting *setting) {
 /* ---- the order of images ---- */
 
 /* An epoch's images, as the trainer takes them: Fisher and Yates over stream RNG_SHUFFLE of the seed, one
- * index an epoch. epoch_order() is written down here again; that the losses agree shows it is the same. */
+ * index an epoch. Written down here again, so that a change of the
+ * rule does not go unseen: it changes every run. */
 static void epoch_order(int32_t *order, int64_t images, uint64_t seed, uint32_t epoch) {
   struct rng rng = rng_stream(seed, RNG_SHUFFLE, epoch);
   for (int64_t i = 0; i < images; i++) order[i] = (int32_t)i;
@@ -233,7 +238,7 @@ static void simple_conv_net(void **state) {
     assert_int_equal(next_number(golden), step);
     for (int precision = 0; precision < 2; precision++) {
       double torch = next_number(golden), difference = fabs((double)loss - torch) / torch;
-      if (!(difference <= 1e-4))
+      if (!(difference <= most_loss_difference))
         fail_msg("step %d: the loss is %.9g; PyTorch's in float%d is %.9g, which differs by %.3g", step,
                  (double)loss, precision ? 64 : 32, torch, difference);
       if (difference > most[precision]) most[precision] = difference;
@@ -267,7 +272,7 @@ static double check_weight(FILE *golden, const struct run *run, const struct run
     way += w * w;
   }
   double relative = sqrt(error / way);
-  if (!(relative <= 1e-4))
+  if (!(relative <= most_weight_difference))
     fail_msg("%s, %s: '%s' differs by %.3g after %d steps", setting->optimizer, loss_name(setting->loss),
              name, relative, TINY_STEPS);
   return relative;

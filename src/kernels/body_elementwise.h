@@ -29,8 +29,7 @@ static inline vec vec_exp(vec x) {
   bounded = vec_select(vec_less(high, bounded), high, bounded);
   vec n = vec_round(vec_mul(bounded, vec_all(0x1.715476p+0F)));
   vec r = vec_fma(n, vec_all(-0x1.62e4p-1F), bounded);
-  r = vec_fma(n, vec_all(0x1.7f7d1cp-20F), r);
-  r = vec_fma(n, vec_all(-0x1.e38p-46F), r);
+  r = vec_fma(n, vec_all(-0x1.7f7d1cp-20F), r);
   static const float term[] = {1.0F / 5040, 1.0F / 720, 1.0F / 120, 1.0F / 24, 1.0F / 6, 0.5F, 1, 1};
   vec e = vec_all(term[0]);
   for (int i = 1; i < 8; i++) e = vec_fma(e, r, vec_all(term[i]));
@@ -51,7 +50,7 @@ static inline vec vec_log(vec x) {
   vec t = vec_all(term[0]);
   for (int i = 1; i < 6; i++) t = vec_fma(t, s2, vec_all(term[i]));
   vec log_m = vec_fma(vec_mul(s, s2), t, vec_add(s, s));
-  return vec_fma(e, vec_all(0x1.62e4p-1F), vec_fma(e, vec_all(-0x1.7f7d1cp-20F), log_m));
+  return vec_fma(e, vec_all(0x1.62e4p-1F), vec_fma(e, vec_all(0x1.7f7d1cp-20F), log_m));
 }
 
 /* 1 / (1 + e^-|x|) or its complement, so that neither end loses digits. */

@@ -79,7 +79,8 @@ struct step {
   float *partial;                 /* gradient sums of one group each, partial_stride apart */
   int64_t partial_stride;
   int64_t group;  /* images of a gradient group */
-  float *saved;   /* image n's at saved + n * y.image; not cleared */
+  float *saved;   /* image n's at saved + n * image; not cleared */
+  int64_t image;  /* floats from one image to the next, in saved */
   void *tables;   /* what book() filled */
   float *scratch; /* thread t's at scratch + t * scratch_stride */
   int64_t scratch_stride;
@@ -131,6 +132,8 @@ struct layer_class {
   const struct param *params; /* ended by a NULL key */
   int inputs;                 /* how many it takes */
   bool any_block;             /* reads the network's input as n, c, h, w; else it gets channel blocks */
+  bool is_max;                /* each output is one of its inputs, the largest of some */
+  bool before_max; /* max(f(a), f(b)) == f(max(a, b)), gradients included: a plan may run it after */
 
   /* The output for these inputs; the sentence on failure begins with the keys, as in "kernel 3 ...". */
   cnn_status (*shape)(const void *config, const cnn_shape *in, cnn_shape *out);

@@ -43,7 +43,7 @@ static void forward(const struct step *s, struct shard shard) {
   for (int64_t n = shard.n0; n < shard.n1; n++)
     for (int64_t b = 0; b < view_blocks(y); b++)
       s->kernels->maxpool_forward(&window, y->data + n * y->image + b * y->plane,
-                                  s->saved ? s->saved + n * y->image + b * plane : NULL,
+                                  s->saved ? s->saved + n * s->image + b * plane : NULL,
                                   x->data + n * x->image + b * x->plane);
 }
 
@@ -55,7 +55,7 @@ static void backward_data(const struct step *s, struct shard shard) {
     for (int64_t b = 0; b < view_blocks(dx); b++)
       s->kernels->maxpool_backward(&window, dx->data + n * dx->image + b * dx->plane,
                                    dy->data + n * dy->image + b * dy->plane,
-                                   s->saved + n * s->y.image + b * plane);
+                                   s->saved + n * s->image + b * plane);
 }
 
 static const char *const examples[] = {"in=2x3x8x8 kernel=2 stride=2",
@@ -71,6 +71,7 @@ const struct layer_class layer_maxpool = {
     .config_size = sizeof(struct pool_config),
     .params = params,
     .inputs = 1,
+    .is_max = true,
     .shape = pool_shape,
     .book = book,
     .naive = naive,

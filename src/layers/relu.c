@@ -33,6 +33,7 @@ const struct layer_class layer_relu = {
     .name = "relu",
     .summary = "max(x, 0), element by element",
     .inputs = 1,
+    .before_max = true,
     .shape = shape,
     .book = book,
     .naive = naive,

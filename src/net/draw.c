@@ -1,11 +1,11 @@
 /* The drawing of a plan: what each brick books, which values live how long, and how much memory that is. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "core/memory.h"
 #include "net/plan.h"
 
 enum {
-  CACHE_FLOATS = 48 << 10,       /* what a segment's images may take of a core's own cache */
   LARGEST_IMAGE = INT32_MAX / 64 /* floats: offsets into a few dozen images fit 32 bits */
 };
 
@@ -93,6 +93,8 @@ static void live_outputs(cnn_plan *plan) {
     if (planned->saved >= 0) plan->places[planned->saved].floats = planned->ledger.saved;
   }
   live(&plan->places[plan->planned[net->count - 1].y], 2 * net->count + 1);
+  if (plan->joined)
+    live(&plan->places[plan->planned[net->count - 2].y], net->count);        /* the loss reads the scores */
   if (training) live(&plan->places[plan->planned[0].y], 2 * net->count + 1); /* exec_find_not_finite() */
 }
 
@@ -123,7 +125,7 @@ static cnn_status check_image(int64_t floats) {
                   floats);
 }
 
-/* The sizes of places that hold tensors. A halo stays zero only where nobody else writes. */
+/* The sizes of places that hold tensors. */
 static cnn_status size_places(cnn_plan *plan) {
   for (int i = 0; i < plan->net->count; i++) {
     CNN_TRY(check_image(plan->planned[i].ledger.saved));
@@ -137,32 +139,35 @@ static cnn_status size_places(cnn_plan *plan) {
       bool door = i == 0 && !gradient && plan->planned[1].ledger.x[0].block == 1;
       place->floats = view_layout(&view, plan->net->bricks[i].out, door ? 1 : BLOCK, *halo, &place->first);
       CNN_TRY(check_image(place->floats));
-      if (halo->top || halo->bottom || halo->left || halo->right)
-        place->from = -1, place->to = 2 * plan->net->count + 1;
+      place->alone = halo->top || halo->bottom || halo->left || halo->right;
     }
   }
   return CNN_OK;
 }
 
-/* Cut the bricks into segments: those that like whole batches alone, the others together while a few
- * images of them fit the cache. */
+/* Cut the bricks into segments: each that likes whole batches alone, on a group at a time; the others
+ * together, image by image, so that what they hand on stays in the cache. */
 static void cut_segments(cnn_plan *plan) {
-  const cnn_net *net = plan->net;
-  int64_t group = plan->options.group;
-  for (int i = 1; i < net->count; i++) {
-    const struct planned *planned = &plan->planned[i];
-    int64_t floats = plan->places[planned->y].floats + planned->ledger.saved;
-    if (planned->dy >= 0) floats += plan->places[planned->dy].floats;
-    int64_t images = planned->ledger.whole_batch ? group : CACHE_FLOATS / floats;
-    if (images < 1) images = 1;
-    if (images > group) images = group;
-    struct segment *before = plan->segment_count ? &plan->segments[plan->segment_count - 1] : NULL;
-    bool alone = planned->ledger.whole_batch || (before && plan->planned[before->last].ledger.whole_batch);
-    if (!before || alone)
-      plan->segments[plan->segment_count++] = (struct segment){i, i, images};
-    else {
-      before->last = i;
-      if (images < before->images) before->images = images;
+  for (int i = 1; i < plan->net->count; i++) {
+    bool whole = plan->planned[i].ledger.whole_batch;
+    if (whole || plan->segment_count == 0 || plan->planned[i - 1].ledger.whole_batch)
+      plan->segments[plan->segment_count++] = (struct segment){i, i, whole ? plan->options.group : 1};
+    else
+      plan->segments[plan->segment_count - 1].last = i;
+  }
+}
+
+/* A place is passing where its whole life lies within one segment's forward, or its backward, and that
+ * segment takes images one by one. */
+static void find_passing(cnn_plan *plan) {
+  int64_t end = 2 * plan->net->count;
+  for (int s = 0; s < plan->segment_count; s++) {
+    const struct segment *segment = &plan->segments[s];
+    for (int i = 0; segment->images == 1 && i < plan->place_count; i++) {
+      struct place *place = &plan->places[i];
+      bool forward = place->from >= segment->first && place->to <= segment->last;
+      bool backward = place->from >= end - segment->last && place->to <= end - segment->first;
+      if (forward || backward) place->passing = true;
     }
   }
 }
@@ -222,6 +227,7 @@ static cnn_status count_memory(cnn_plan *plan) {
     fits = fits && grow(&m->scratch, 1, (int64_t)ledger->table_used);
   }
   fits = fits && grow(&m->scratch, plan->options.threads * bytes, scratch);
+  fits = fits && grow(&m->activations, plan->options.threads * bytes, plan->passing);
   fits = fits && grow(&m->activations, batch * bytes, plan->image);
   m->weights = plan->range * bytes;
   m->gradients = plan->options.mode == CNN_TRAIN ? m->weights : 0;
@@ -253,10 +259,34 @@ static cnn_status check_options(cnn_plan_options *o) {
   return CNN_OK;
 }
 
+/* A copy of the net's bricks in the order they are to run: a maximum is taken before what may as well run
+ * after it (ReLU and max-pooling: the same values and gradients from a quarter of the work). The two change
+ * places, names and all; weights keep theirs. */
+static cnn_status order_bricks(cnn_plan *plan) {
+  const cnn_net *source = plan->source;
+  struct brick *bricks = mem_alloc((size_t)source->count * sizeof *bricks);
+  if (!bricks) return status_no_memory((size_t)source->count * sizeof *bricks, "a plan");
+  memcpy(bricks, source->bricks, (size_t)source->count * sizeof *bricks);
+  for (int i = 2; i < source->count; i++) {
+    struct brick *before = &bricks[i - 1], *max = &bricks[i], swap = *before;
+    if (!before->class->before_max || !max->class->is_max || consumers(source, i - 1) != 1) continue;
+    *before = *max;
+    *max = swap;
+    before->from[0] = swap.from[0];
+    max->from[0] = i - 1;
+    max->in[0] = max->out = before->out;
+  }
+  plan->order = *source;
+  plan->order.bricks = bricks;
+  plan->net = &plan->order;
+  return CNN_OK;
+}
+
 cnn_status plan_draw(cnn_plan *plan) {
-  const cnn_net *net = plan->net;
-  CNN_TRY(cnn_net_check(net));
+  CNN_TRY(cnn_net_check(plan->source));
   CNN_TRY(check_options(&plan->options));
+  CNN_TRY(order_bricks(plan));
+  const cnn_net *net = plan->net;
   size_t bricks = (size_t)net->count;
   plan->planned = mem_zeroed(bricks, sizeof *plan->planned);
   plan->places = mem_zeroed(3 * bricks, sizeof *plan->places);
@@ -270,8 +300,10 @@ cnn_status plan_draw(cnn_plan *plan) {
   live_outputs(plan);
   live_gradients(plan);
   CNN_TRY(size_places(plan));
-  plan->image = layout_places(plan->places, plan->place_count);
   cut_segments(plan);
+  find_passing(plan);
+  plan->image = layout_places(plan->places, plan->place_count, false);
+  plan->passing = layout_places(plan->places, plan->place_count, true);
   CNN_TRY(list_jobs(plan));
   return count_memory(plan);
 }

@@ -24,6 +24,11 @@ static void run_prepare(void *context, int64_t task, int thread) {
   run->plan->net->bricks[job->brick].class->prepare(&run->plan->steps[job->brick], shard);
 }
 
+/* Brick i as thread t sees it. */
+static const struct step *step_of(const cnn_plan *plan, int thread, int i) {
+  return &plan->steps[(int64_t)thread * plan->net->count + i];
+}
+
 static void forward_segment(const struct run *run, const struct segment *segment, struct shard group) {
   const cnn_plan *plan = run->plan;
   int last = plan->net->count - 1;
@@ -33,7 +38,7 @@ static void forward_segment(const struct run *run, const struct segment *segment
     shard.n1 = n + segment->images < group.n1 ? n + segment->images : group.n1;
     for (int i = segment->first; i <= segment->last; i++)
       if (!(run->backward && plan->joined && i == last))
-        plan->net->bricks[i].class->forward(&plan->steps[i], shard);
+        plan->net->bricks[i].class->forward(step_of(plan, shard.thread, i), shard);
   }
 }
 
@@ -45,7 +50,7 @@ static void backward_segment(const struct run *run, const struct segment *segmen
     shard.n0 = n;
     shard.n1 = n + segment->images < group.n1 ? n + segment->images : group.n1;
     for (int i = segment->last; i >= segment->first; i--) {
-      const struct step *step = &plan->steps[i];
+      const struct step *step = step_of(plan, shard.thread, i);
       const struct layer_class *class = plan->net->bricks[i].class;
       if (!step->dy.data || (plan->joined && i == last)) continue;
       if (step->range && !plan->planned[i].ledger.weight_parts) class->backward_weights(step, shard);
@@ -128,29 +133,28 @@ cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y) {
   return CNN_OK;
 }
 
-/* The first image of a brick's output that holds a value that is not finite, or -1. */
-static int64_t not_finite(const struct view *v, int64_t batch) {
-  for (int64_t n = 0; n < batch; n++)
-    for (int64_t c = 0; c < v->shape.c; c++)
-      for (int64_t h = 0; h < v->shape.h; h++)
-        for (int64_t w = 0; w < v->shape.w; w++)
-          if (!isfinite(v->data[view_offset(v, n, c, h, w)])) return n;
-  return -1;
+static bool image_finite(const struct view *v, int64_t n) {
+  for (int64_t c = 0; c < v->shape.c; c++)
+    for (int64_t h = 0; h < v->shape.h; h++)
+      for (int64_t w = 0; w < v->shape.w; w++)
+        if (!isfinite(v->data[view_offset(v, n, c, h, w)])) return false;
+  return true;
 }
 
 cnn_status exec_find_not_finite(cnn_plan *plan, int64_t batch) {
   CNN_TRY(plan_check_weights(plan));
-  int64_t n = not_finite(&plan->steps[0].y, batch);
-  if (n >= 0)
-    return CNN_FAIL(CNN_E_NUMERIC, "image %" PRId64 " of the batch holds a value that is not finite", n);
-  for (int i = 1; i < plan->net->count; i++) {
-    plan->net->bricks[i].class->forward(&plan->steps[i], (struct shard){.n1 = batch, .batch = batch});
-    n = not_finite(&plan->steps[i].y, batch);
-    if (n >= 0)
-      return CNN_FAIL(CNN_E_NUMERIC,
-                      "the output of '%s' is not finite, first in image group %" PRId64 " (image %" PRId64
-                      " of the batch); try a smaller learning rate",
-                      plan->net->bricks[i].name, n / plan->options.group, n);
+  for (int64_t n = 0; n < batch; n++) {
+    if (!image_finite(&plan->steps[0].y, n))
+      return CNN_FAIL(CNN_E_NUMERIC, "image %" PRId64 " of the batch holds a value that is not finite", n);
+    for (int i = 1; i < plan->net->count; i++) {
+      struct shard shard = {.n0 = n, .n1 = n + 1, .batch = batch};
+      plan->net->bricks[i].class->forward(&plan->steps[i], shard);
+      if (!image_finite(&plan->steps[i].y, n))
+        return CNN_FAIL(CNN_E_NUMERIC,
+                        "the output of '%s' is not finite, first in image group %" PRId64 " (image %" PRId64
+                        " of the batch); try a smaller learning rate",
+                        plan->net->bricks[i].name, n / plan->options.group, n);
+    }
   }
   return CNN_FAIL(CNN_E_NUMERIC,
                   "the loss is not finite though every layer's output is; try a smaller learning rate");

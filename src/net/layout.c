@@ -1,4 +1,5 @@
-/* Where the values of one image stand: places whose lifetimes do not meet share memory.
+/* Where the values of one image stand: places whose lifetimes do not meet share memory. Those that pass
+ * (plan.h) are laid out on their own.
  *
  * Largest first, each at the lowest offset at which it meets no neighbour in time: within a few per cent
  * of the least possible on networks (Pisarchyk and Lee 2020, "Efficient memory management for deep neural
@@ -6,7 +7,7 @@
 #include "net/plan.h"
 
 static bool meet(const struct place *a, const struct place *b) {
-  return a->from <= b->to && b->from <= a->to;
+  return a->alone || b->alone || (a->from <= b->to && b->from <= a->to);
 }
 
 /* The lowest offset at which a place is clear of those that have theirs: upwards from `first`, past each
@@ -30,19 +31,27 @@ static void insert(struct place *places, int *first, int i) {
   *link = i;
 }
 
-int64_t layout_places(struct place *places, int count) {
+/* The largest place of the kind asked for that has no offset yet, or -1. */
+static int largest_left(const struct place *places, int count, bool passing) {
+  int largest = -1;
+  for (int i = 0; i < count; i++)
+    if (places[i].passing == passing && places[i].offset < 0 &&
+        (largest < 0 || places[i].floats > places[largest].floats))
+      largest = i;
+  return largest;
+}
+
+int64_t layout_places(struct place *places, int count, bool passing) {
   int64_t end = 0;
   int first = -1;
-  for (int i = 0; i < count; i++) places[i].offset = -1;
-  for (int placed = 0; placed < count; placed++) {
-    int largest = -1;
-    for (int i = 0; i < count; i++)
-      if (places[i].offset < 0 && (largest < 0 || places[i].floats > places[largest].floats)) largest = i;
+  for (int i = 0; i < count; i++)
+    if (places[i].passing == passing) places[i].offset = -1;
+  for (int largest; (largest = largest_left(places, count, passing)) >= 0;) {
     places[largest].offset = lowest(places, first, &places[largest]);
     insert(places, &first, largest);
     int64_t past = places[largest].offset + places[largest].floats;
     if (past > end) end = past;
   }
   /* An odd number of cache lines, so that the same place of many images does not fall into few sets. */
-  return (end / BLOCK | 1) * BLOCK;
+  return end ? (end / BLOCK | 1) * BLOCK : 0;
 }

@@ -15,6 +15,7 @@ cnn_plan_options cnn_plan_defaults(void) {
 void cnn_plan_free(cnn_plan *plan) {
   if (!plan) return;
   mem_pages_free(plan->arena, plan->arena_bytes);
+  mem_free(plan->order.bricks);
   mem_free(plan->planned);
   mem_free(plan->steps);
   mem_free(plan->places);
@@ -31,33 +32,41 @@ static float *carve(char **at, int64_t floats) {
   return block;
 }
 
-/* The view of a tensor at a place of image 0. */
-static struct view view_at(const cnn_plan *plan, int place, cnn_shape shape, int64_t block, float *images) {
+/* Where values stand: those of image 0, and the passing ones of thread 0. */
+struct memory {
+  float *images, *passing;
+};
+
+/* The view of a tensor at a place. */
+static struct view view_at(const cnn_plan *plan, int index, cnn_shape shape, int64_t block,
+                           struct memory memory) {
   struct view view = {0};
-  if (place < 0) return view;
+  if (index < 0) return view;
+  const struct place *place = &plan->places[index];
   int64_t first;
-  view_layout(&view, shape, block, plan->places[place].halo, &first);
+  view_layout(&view, shape, block, place->halo, &first);
   view.shape.n = plan->options.batch;
-  view.image = plan->image;
-  view.data = images + plan->places[place].offset + first;
+  view.image = place->passing ? 0 : plan->image;
+  view.data = (place->passing ? memory.passing : memory.images) + place->offset + first;
   return view;
 }
 
 /* Views of brick i's tensors, and where its weights stand. */
-static void carve_step(cnn_plan *plan, int i, float *images, int64_t *weight_at) {
+static void carve_step(cnn_plan *plan, int i, struct memory memory, int64_t *weight_at) {
   const struct brick *brick = &plan->net->bricks[i];
   const struct planned *planned = &plan->planned[i];
   struct step *step = &plan->steps[i];
   bool door = plan->planned[1].ledger.x[0].block == 1;
   *step = (struct step){.config = brick->config, .kernels = plan->kernels, .inputs = brick->inputs};
   step->group = plan->options.group;
-  step->y = view_at(plan, planned->y, brick->out, i == 0 && door ? 1 : BLOCK, images);
-  step->dy = view_at(plan, planned->dy, brick->out, BLOCK, images);
+  step->y = view_at(plan, planned->y, brick->out, i == 0 && door ? 1 : BLOCK, memory);
+  step->dy = view_at(plan, planned->dy, brick->out, BLOCK, memory);
   for (int k = 0; k < brick->inputs; k++) {
     step->x[k] = plan->steps[brick->from[k]].y;
     step->dx[k] = plan->steps[brick->from[k]].dy;
   }
-  if (planned->saved >= 0) step->saved = images + plan->places[planned->saved].offset;
+  if (planned->saved >= 0) step->saved = memory.images + plan->places[planned->saved].offset;
+  step->image = plan->image;
   for (int w = 0; w < planned->ledger.weights; w++) {
     step->weight_at[w] = step->range;
     step->range += planned->ledger.weight[w].packed;
@@ -85,6 +94,22 @@ static void carve_tables(cnn_plan *plan, int i, char **at) {
   *at += again.table_used;
 }
 
+/* The steps of thread t: as thread 0's, but for where passing values stand. */
+static void copy_steps(cnn_plan *plan, int t) {
+  int bricks = plan->net->count;
+  for (int i = 0; i < bricks; i++) {
+    const struct planned *planned = &plan->planned[i];
+    struct step *steps = plan->steps + (int64_t)t * bricks, *step = &steps[i];
+    *step = plan->steps[i];
+    if (plan->places[planned->y].passing) step->y.data += t * plan->passing;
+    if (planned->dy >= 0 && plan->places[planned->dy].passing) step->dy.data += t * plan->passing;
+    for (int k = 0; k < step->inputs; k++) {
+      step->x[k] = steps[plan->net->bricks[i].from[k]].y;
+      step->dx[k] = steps[plan->net->bricks[i].from[k]].dy;
+    }
+  }
+}
+
 static void carve_all(cnn_plan *plan) {
   char *at = plan->arena;
   int64_t groups = (plan->options.batch + plan->options.group - 1) / plan->options.group, scratch = 0,
@@ -103,11 +128,13 @@ static void carve_all(cnn_plan *plan) {
   }
   char *tables = at;
   for (int i = 0; i < plan->net->count; i++) at += plan->planned[i].ledger.table_used;
-  float *scratch_at = carve(&at, scratch * plan->options.threads), *images = (float *)at;
+  float *scratch_at = carve(&at, scratch * plan->options.threads);
+  struct memory memory = {.passing = carve(&at, plan->passing * plan->options.threads)};
+  memory.images = (float *)at;
   for (int i = 0; i < plan->net->count; i++) {
     const struct ledger *ledger = &plan->planned[i].ledger;
     struct step *step = &plan->steps[i];
-    carve_step(plan, i, images, &weight_at);
+    carve_step(plan, i, memory, &weight_at);
     step->scratch = scratch_at;
     step->scratch_stride = scratch;
     if (step->range && training && !ledger->weight_parts) {
@@ -116,6 +143,7 @@ static void carve_all(cnn_plan *plan) {
     }
   }
   for (int i = 0; i < plan->net->count; i++) carve_tables(plan, i, &tables);
+  for (int t = 1; t < plan->options.threads; t++) copy_steps(plan, t);
 }
 
 /* Element k of weight w is draw k of stream w: the same whatever the layout. */
@@ -142,14 +170,14 @@ cnn_status plan_new(const cnn_net *net, const cnn_plan_options *options, bool in
                     cnn_plan **out) {
   cnn_plan *plan = mem_zeroed(1, sizeof *plan);
   if (!plan) return status_no_memory(sizeof *plan, "a plan");
-  plan->net = net;
+  plan->source = net;
   plan->options = options ? *options : cnn_plan_defaults();
   plan->stale = true;
   plan->input_gradient = input_gradient;
   cnn_status status = kernels_pick(&plan->kernels);
   if (status == CNN_OK) status = plan_draw(plan);
   if (status == CNN_OK) {
-    plan->steps = mem_zeroed((size_t)net->count, sizeof *plan->steps);
+    plan->steps = mem_zeroed((size_t)(net->count * plan->options.threads), sizeof *plan->steps);
     plan->arena_bytes = (size_t)plan->memory.total;
     plan->arena = plan->steps ? mem_pages(plan->arena_bytes) : NULL;
     if (!plan->arena)
@@ -172,7 +200,7 @@ cnn_status cnn_plan_new(const cnn_net *net, const cnn_plan_options *options, cnn
 cnn_status plan_memory(const cnn_net *net, const cnn_plan_options *options, cnn_memory *memory) {
   cnn_plan *plan = mem_zeroed(1, sizeof *plan);
   if (!plan) return status_no_memory(sizeof *plan, "a plan");
-  plan->net = net;
+  plan->source = net;
   plan->options = options ? *options : cnn_plan_defaults();
   cnn_status status = plan_draw(plan);
   if (status == CNN_OK) *memory = plan->memory;
@@ -180,7 +208,7 @@ cnn_status plan_memory(const cnn_net *net, const cnn_plan_options *options, cnn_
   return status;
 }
 
-const cnn_net *cnn_plan_net(const cnn_plan *plan) { return plan->net; }
+const cnn_net *cnn_plan_net(const cnn_plan *plan) { return plan->source; }
 cnn_plan_options cnn_plan_settings(const cnn_plan *plan) { return plan->options; }
 
 /* The weight by name, where `count` is its size. */

@@ -2,11 +2,15 @@
  *
  * Memory. One allocation holds, in this order,
  *
- *     weights | gradients | partial sums | tables | scratch of each thread | image 0 | image 1 | ...
+ *     weights | gradients | partial sums | tables | scratch and passing values of each thread | image 0 |
+ * image 1 | ...
  *
  * The memory of ONE image is what layout.c draws: every output, gradient and saved value of one image
  * has a place in it, and two whose lifetimes do not meet may share one. Image n stands n * image floats
  * further on. So images never touch each other's memory, and any thread may take any image at any stage.
+ * Values that come and go while one thread runs one segment on one image are passing: they stand in the
+ * thread's own memory instead, which stays in its cache; their views have 0 from image to image, and each
+ * thread has steps of its own that point there.
  *
  * Order (exec.c). A training step is four rounds of tasks, each shared out among the threads:
  *     1. prepare    what layers derive from weights, in parts
@@ -23,6 +27,8 @@
 struct place {
   int64_t floats, offset, from, to;
   struct halo halo;
+  bool alone; /* shares its memory with none: a halo stays zero only where nobody else writes */
+  bool passing;
   int64_t first; /* floats before pixel (0, 0), where a tensor stands here */
   int next;      /* of those with an offset, the next one up, or -1: layout.c's own */
 };
@@ -48,11 +54,13 @@ struct job {
 };
 
 struct cnn_plan {
-  const cnn_net *net;
+  const cnn_net *source; /* the net as it was given */
+  cnn_net order;         /* its bricks in the order they run; the rest is the source's */
+  const cnn_net *net;    /* &order */
   cnn_plan_options options;
   const struct kernel_table *kernels;
   struct planned *planned;
-  struct step *steps;
+  struct step *steps; /* [threads][bricks]; the first thread's serve where none is meant */
   struct place *places;
   int place_count;
   struct segment *segments;
@@ -69,6 +77,7 @@ struct cnn_plan {
   float *weights, *gradients; /* all layers', contiguous */
   int64_t range;              /* floats in each */
   int64_t image;              /* floats from one image to the next */
+  int64_t passing;            /* floats of each thread's passing values */
 };
 
 /* As cnn_plan_new(), with the gradient of the input. */
@@ -80,8 +89,8 @@ cnn_status plan_draw(cnn_plan *plan);
 /* What a plan would take, without taking it. */
 cnn_status plan_memory(const cnn_net *net, const cnn_plan_options *options, cnn_memory *memory);
 
-/* Give every place its offset; returns the floats of one image. */
-int64_t layout_places(struct place *places, int count);
+/* Give every place that is passing, or every one that is not, its offset; returns the floats of them all. */
+int64_t layout_places(struct place *places, int count, bool passing);
 
 enum { SUM_RANGE = 8192 /* floats of a JOB_SUM task, and of an optimiser task */ };
 

@@ -59,6 +59,8 @@ static cnn_status check_options(const cnn_plan *plan, const cnn_train_options *o
     return CNN_FAIL(CNN_E_ARGUMENT, "an inference plan cannot train; make it with CNN_TRAIN");
   if (o->epochs < 1 || o->epochs > INT32_MAX)
     return CNN_FAIL(CNN_E_ARGUMENT, "epochs is %" PRId64 "; it must be 1 to 2147483647", o->epochs);
+  if (!o->optimizer)
+    return CNN_FAIL(CNN_E_ARGUMENT, "optimizer is NULL; it must be a name, such as \"adam\"");
   if (!(o->lr >= 0 && o->lr <= 1e6)) return CNN_FAIL(CNN_E_ARGUMENT, "lr is %g; it must be above 0", o->lr);
   if (!(o->epsilon >= 0 && o->epsilon <= 1))
     return CNN_FAIL(CNN_E_ARGUMENT, "epsilon is %g; it must be 0 to 1", o->epsilon);
@@ -69,23 +71,36 @@ static cnn_status check_options(const cnn_plan *plan, const cnn_train_options *o
   return fraction("decay", o->decay);
 }
 
+/* As a number where JSON readers take it for one, else as text. */
+static void write_seed(struct text *s, const char *name, uint64_t seed) {
+  const char *quote = seed > INT64_MAX ? "\"" : "";
+  text_add(s, ",\"%s\":%s%" PRIu64 "%s", name, quote, seed, quote);
+}
+
 /* What the bits of the result depend on, and nothing else: not threads, not the instruction set. */
 static void write_settings(cnn_trainer *t) {
   const cnn_train_options *o = &t->options;
   const cnn_plan_options *p = &t->plan->options;
   char number[32];
   struct text *s = &t->settings;
+  const struct {
+    const char *name;
+    double value;
+  } all[] = {{"momentum", o->momentum},
+             {"beta1", o->beta1},
+             {"beta2", o->beta2},
+             {"decay", o->decay},
+             {"epsilon", o->epsilon}};
   text_add(s, "{\"optimizer\":\"%s\",\"lr\":%s", t->optimizer->name, text_from_number(o->lr, number));
-  text_add(s, ",\"momentum\":%s", text_from_number(o->momentum, number));
-  text_add(s, ",\"beta1\":%s", text_from_number(o->beta1, number));
-  text_add(s, ",\"beta2\":%s", text_from_number(o->beta2, number));
-  text_add(s, ",\"decay\":%s", text_from_number(o->decay, number));
-  text_add(s, ",\"epsilon\":%s", text_from_number(o->epsilon, number));
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (strstr(t->optimizer->settings, all[i].name))
+      text_add(s, ",\"%s\":%s", all[i].name, text_from_number(all[i].value, number));
   text_add(s, ",\"loss\":\"%s\"", p->loss == CNN_LOSS_CROSS_ENTROPY ? "cross-entropy" : "mse");
   text_add(s, ",\"batch\":%" PRId64 ",\"group\":%" PRId64 ",\"epochs\":%" PRId64, p->batch, p->group,
            o->epochs);
-  text_add(s, ",\"weights_seed\":%" PRIu64 ",\"order_seed\":%" PRIu64 ",\"images\":%" PRId64 "}", p->seed,
-           o->seed, t->images);
+  write_seed(s, "weights_seed", p->seed);
+  write_seed(s, "order_seed", o->seed);
+  text_add(s, ",\"images\":%" PRId64 "}", t->images);
 }
 
 /* Which images an epoch takes when: a shuffle of all, a function of seed and epoch (Fisher and Yates). */
@@ -259,14 +274,19 @@ static cnn_status run_epoch(cnn_trainer *t, cnn_progress *p, struct sums *sums) 
 
 cnn_status cnn_trainer_run(cnn_trainer *t) {
   struct sums sums = {.start = threads_seconds()};
-  cnn_progress p = {.epochs = t->options.epochs, .steps = t->steps};
-  p.train_accuracy = p.train_loss = p.test_accuracy = p.test_loss = NAN;
+  cnn_progress p = {
+      .epochs = t->options.epochs, .steps = t->steps, .total_step = t->epoch * t->steps + t->step};
   while (t->epoch < t->options.epochs) {
+    p.train_accuracy = p.train_loss = p.test_accuracy = p.test_loss = NAN;
     p.epoch = t->epoch + 1;
     p.epoch_end = false;
     CNN_TRY(run_epoch(t, &p, &sums));
     double before = threads_seconds();
-    CNN_TRY(plan_check_weights(t->plan));
+    cnn_status status = plan_check_weights(t->plan);
+    if (status != CNN_OK) {
+      status_prefix("epoch %" PRId64 ", step %" PRId64 ": ", p.epoch, p.step);
+      return status;
+    }
     p.epoch_end = true;
     p.loss = sums.loss / (double)sums.images;
     p.accuracy = (double)sums.correct / (double)sums.images;

@@ -1,15 +1,8 @@
 /* Networks: as calls, as text, as files; every mistake a hand can make in one, and what a stranger's file can
  * hold. */
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#include "io_scratch.h"
 
 #include "core/memory.h"
 #include "core/rng.h"
@@ -321,45 +314,37 @@ static void first_failure_sticks(void **state) {
 
 /* ---- files ---- */
 
-static void write_file(const char *path, const char *text, size_t length) {
-  FILE *file = fopen(path, "wb");
-  assert_non_null(file);
-  assert_int_equal(fwrite(text, 1, length, file), length);
-  assert_int_equal(fclose(file), 0);
-}
-
 static void files(void **state) {
   (void)state;
-  char folder[] = "/tmp/cnn-net-XXXXXX", path[64], missing[64];
-  assert_non_null(mkdtemp(folder));
-  snprintf(path, sizeof path, "%s/small.net", folder);
-  snprintf(missing, sizeof missing, "%s/none.net", folder);
+  char path[600];
+  snprintf(path, sizeof path, "%s", in_scratch("small.net"));
   cnn_net *net = NULL;
   const char good[] = "input shape=1x4x4\naffine units=2";
-  write_file(path, good, strlen(good));
+  put_bytes(path, good, strlen(good));
   assert_int_equal(cnn_net_load(path, &net), CNN_OK);
   assert_int_equal(cnn_net_layer_count(net), 2);
   cnn_net_free(net);
   net = NULL;
 
-  char expected[256];
+  char expected[700];
+  const char *missing = in_scratch("none.net");
   assert_int_equal(cnn_net_load(missing, &net), CNN_E_IO);
   snprintf(expected, sizeof expected, "%s: No such file or directory", missing);
   assert_string_equal(cnn_why(), expected);
-  assert_int_equal(cnn_net_load(folder, &net), CNN_E_IO);
-  snprintf(expected, sizeof expected, "%s: Is a directory", folder);
+  assert_int_equal(cnn_net_load(scratch, &net), CNN_E_IO);
+  snprintf(expected, sizeof expected, "%s: Is a directory", scratch);
   assert_string_equal(cnn_why(), expected);
 
-  write_file(path, good, strlen(good) + 1); /* one NUL */
+  put_bytes(path, good, strlen(good) + 1); /* one NUL */
   assert_int_equal(cnn_net_load(path, &net), CNN_E_FORMAT);
   snprintf(expected, sizeof expected, "%s: not a network: it holds bytes that are no text", path);
   assert_string_equal(cnn_why(), expected);
-  write_file(path, "input shape=1x4x4\nrelo", 22);
+  put_bytes(path, "input shape=1x4x4\nrelo", 22);
   assert_int_equal(cnn_net_load(path, &net), CNN_E_KEY);
   assert_string_equal(cnn_why(), "small.net:2: unknown layer 'relo'; did you mean 'relu'?");
-  write_file(path, "", 0);
+  put_bytes(path, "", 0);
   assert_int_equal(cnn_net_load(path, &net), CNN_E_ARGUMENT);
-  write_file(path, "\x89PNG\r\n\x1a\n", 8);
+  put_bytes(path, "\x89PNG\r\n\x1a\n", 8);
   assert_int_equal(cnn_net_load(path, &net), CNN_E_KEY);
   assert_string_equal(cnn_why(), "small.net:1: unknown layer '?PNG'; `cnn layers` lists them");
 
@@ -367,14 +352,12 @@ static void files(void **state) {
   char *large = malloc(LARGE + 1);
   assert_non_null(large);
   memset(large, '#', LARGE);
-  write_file(path, large, LARGE);
+  put_bytes(path, large, LARGE);
   assert_int_equal(cnn_net_load(path, &net), CNN_E_FORMAT);
   snprintf(expected, sizeof expected, "%s: not a network: larger than 1 MiB", path);
   assert_string_equal(cnn_why(), expected);
   free(large);
   assert_null(net);
-  assert_int_equal(unlink(path), 0);
-  assert_int_equal(rmdir(folder), 0);
 
   assert_int_equal(cnn_net_load("simple-conv-nte", &net), CNN_E_KEY);
   assert_string_equal(
@@ -656,5 +639,5 @@ int main(void) {
       cmocka_unit_test(every_allocation),
       cmocka_unit_test(mutations),
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

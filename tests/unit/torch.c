@@ -233,7 +233,7 @@ static void simple_conv_net(void **state) {
     float loss, again = 0;
     if (step <= SAME_ORDER_STEPS) again = loss_of(&run, order + (step - 1) * 100);
     ok(cnn_trainer_step(run.trainer, &loss));
-    if (step <= SAME_ORDER_STEPS && memcmp(&loss, &again, sizeof loss))
+    if (step <= SAME_ORDER_STEPS && loss != again)
       fail_msg("step %d: the trainer takes images in another order than this test", step);
     assert_int_equal(next_number(golden), step);
     for (int precision = 0; precision < 2; precision++) {

@@ -27,32 +27,32 @@
 #define SEEN_BY_LIBRARIES __attribute__((visibility("default")))
 static atomic_long mallocs;
 
-void *__libc_malloc(size_t bytes);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *block, size_t bytes);
-void *__libc_memalign(size_t alignment, size_t bytes);
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t nmemb, size_t size);
+void *__libc_realloc(void *ptr, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
 
-SEEN_BY_LIBRARIES void *malloc(size_t bytes) {
+SEEN_BY_LIBRARIES void *malloc(size_t size) {
   atomic_fetch_add(&mallocs, 1);
-  return __libc_malloc(bytes);
+  return __libc_malloc(size);
 }
-SEEN_BY_LIBRARIES void *calloc(size_t count, size_t size) {
+SEEN_BY_LIBRARIES void *calloc(size_t nmemb, size_t size) {
   atomic_fetch_add(&mallocs, 1);
-  return __libc_calloc(count, size);
+  return __libc_calloc(nmemb, size);
 }
-SEEN_BY_LIBRARIES void *realloc(void *block, size_t bytes) {
+SEEN_BY_LIBRARIES void *realloc(void *ptr, size_t size) {
   atomic_fetch_add(&mallocs, 1);
-  return __libc_realloc(block, bytes);
+  return __libc_realloc(ptr, size);
 }
-SEEN_BY_LIBRARIES void *memalign(size_t alignment, size_t bytes) {
+SEEN_BY_LIBRARIES void *memalign(size_t alignment, size_t size) {
   atomic_fetch_add(&mallocs, 1);
-  return __libc_memalign(alignment, bytes);
+  return __libc_memalign(alignment, size);
 }
-SEEN_BY_LIBRARIES void *aligned_alloc(size_t alignment, size_t bytes) { return memalign(alignment, bytes); }
-SEEN_BY_LIBRARIES int posix_memalign(void **block, size_t alignment, size_t bytes) {
-  void *made = memalign(alignment, bytes);
-  if (!made) return ENOMEM;
-  *block = made;
+SEEN_BY_LIBRARIES void *aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
+SEEN_BY_LIBRARIES int posix_memalign(void **memptr, size_t alignment, size_t size) {
+  void *block = memalign(alignment, size);
+  if (!block) return ENOMEM;
+  *memptr = block;
   return 0;
 }
 static long malloc_count(void) { return atomic_load(&mallocs); }
@@ -166,7 +166,7 @@ static float *all_weights(const cnn_plan *plan, int64_t *count) {
     ok(cnn_net_weight(net, w, &weight));
     *count += weight.count;
   }
-  float *values = malloc((size_t)*count * sizeof *values), *at = values;
+  float *values = malloc(((size_t)*count + 1) * sizeof *values), *at = values;
   assert_non_null(values);
   for (int w = 0; w < cnn_net_weight_count(net); w++) {
     ok(cnn_net_weight(net, w, &weight));
@@ -223,6 +223,7 @@ static void wrong_options(void **state) {
   WRONG(optimizer, "adm", E_KEY, "'adm'; did you mean 'adam'?");
   WRONG(optimizer, "stochastic", E_KEY, "unknown optimizer 'stochastic'");
   WRONG(optimizer, "", E_KEY, "unknown optimizer ''");
+  WRONG(optimizer, NULL, E_ARGUMENT, "optimizer is NULL");
   WRONG(lr, -0.1, E_ARGUMENT, "lr is -0.1");
   WRONG(lr, 1e7, E_ARGUMENT, "lr is 1e+07");
   WRONG(lr, INFINITY, E_ARGUMENT, "lr is inf");
@@ -685,7 +686,7 @@ static void no_allocation(void **state) {
   (void)state;
   for (int threads = 1; threads <= 7; threads += threads == 3 ? 4 : 1) {
     no_allocation_with(small_net, threads, 0);
-    no_allocation_with(wide_net, threads, 0);
+    no_allocation_with(wide_net, threads, -1);
   }
 }
 
@@ -693,7 +694,8 @@ static void mallocs_are_counted(void **state) {
   (void)state;
 #ifdef COUNTS_MALLOC
   long before = malloc_count();
-  free(strdup("in libc"));
+  char *volatile copy = strdup("in libc"); /* volatile: a compiler may leave out what is freed at once */
+  free(copy);
   assert_int_equal(malloc_count() - before, 1);
   json_decref(json_string("in jansson"));
   assert_true(malloc_count() - before > 1);
@@ -749,6 +751,7 @@ static void fails_in_step(struct run *run, int64_t step, const char *words) {
   if (!strstr(cnn_why(), words)) fail_msg("expected \"%s\" in: %s", words, cnn_why());
 }
 
+/* A bias of -inf comes out of a relu as 0, and all else is finite: it shows when the epoch ends. */
 static void weight_not_finite(void **state) {
   (void)state;
   static const char *const names[] = {"conv1.weight", "conv1.bias", "affine1.weight", "affine1.bias"};
@@ -757,7 +760,8 @@ static void weight_not_finite(void **state) {
     for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
       struct run run = new_run(small_net, plan_options(), train_options());
       set_all(run.plan, names[i], values[k]);
-      fails_in_step(&run, 1, names[i]);
+      bool hidden = strcmp(names[i], "conv1.bias") == 0 && values[k] == -INFINITY;
+      fails_in_step(&run, hidden ? STEPS : 1, names[i]);
       run_free(&run);
     }
 }
@@ -766,7 +770,7 @@ static void weight_not_finite(void **state) {
 static void output_not_finite(void **state) {
   (void)state;
   struct run run = new_run(small_net, plan_options(), train_options());
-  set_all(run.plan, "conv1.weight", 1e38F);
+  set_all(run.plan, "conv1.weight", 1);
   set_all(run.plan, "affine1.weight", 1e38F);
   int64_t count, again;
   float *before = all_weights(run.plan, &count);
@@ -800,9 +804,8 @@ static void image_group(void **state) {
     set_all(run.plan, "conv1.weight", 1e38F);
     ok(cnn_trainer_new(run.plan, run.data, NULL, &run.trainer));
     fails_in_step(&run, 1, "the output of 'conv1' is not finite, first in image group");
-    int64_t group, image;
-    const char *place = strstr(cnn_why(), "image group");
-    assert_int_equal(sscanf(place, "image group %" SCNd64 " (image %" SCNd64, &group, &image), 2);
+    int64_t group = strtoll(strstr(cnn_why(), "image group") + strlen("image group"), NULL, 10);
+    int64_t image = strtoll(strstr(cnn_why(), "(image") + strlen("(image"), NULL, 10);
     assert_true(image >= 0 && image < BATCH);
     assert_int_equal(group, image / 2);
     assert_false(seen[image]);
@@ -819,12 +822,11 @@ static void huge_learning_rate(void **state) {
     plan.loss = (cnn_loss)loss;
     train.optimizer = "sgd";
     train.lr = 1e6;
-    /* without a softmax: after one a wrong class for certain is as bad as it gets for mse, and stays */
+    /* no relu, which may die of a wild step and be at peace */
     struct run run =
-        new_run(loss ? "input shape=1x8x8\naffine units=20 init=he\naffine units=5 init=he\n" : small_net,
-                plan, train);
+        new_run("input shape=1x8x8\naffine units=20 init=he\naffine units=5 init=he\n", plan, train);
     assert_fails(CNN_E_NUMERIC, cnn_trainer_run(run.trainer), "epoch 1, step ");
-    if (!strstr(cnn_why(), "affine1") && !strstr(cnn_why(), "affine2") && !strstr(cnn_why(), "conv1"))
+    if (!strstr(cnn_why(), "affine1") && !strstr(cnn_why(), "affine2"))
       fail_msg("no layer and no weight is named: %s", cnn_why());
     assert_non_null(strstr(cnn_why(), "learning rate"));
     run_free(&run);
@@ -851,7 +853,8 @@ static void last_update_not_finite(void **state) {
   options.context = &spoiler;
   struct run run = new_run(small_net, plan_options(), options);
   spoiler.plan = run.plan;
-  assert_fails(CNN_E_NUMERIC, cnn_trainer_run(run.trainer), "'affine1.bias' became inf");
+  assert_fails(CNN_E_NUMERIC, cnn_trainer_run(run.trainer),
+               "epoch 3, step 7: weight 'affine1.bias' became inf");
   run_free(&run);
 }
 
@@ -1023,8 +1026,7 @@ static void central_differences(void **state) {
       }
       ok(cnn_plan_set_weight(plan, weight.name, w, weight.count));
       double error = apart(gradient, numerical, weight.count);
-      print_message("TEMP net %d loss %d %s %g\n", k / 2, k % 2, weight.name, error);
-      if (!(error < 1e-3)) fail_msg("net %d, loss %d: d%s is off by %g", k / 2, k % 2, weight.name, error);
+      if (!(error < 5e-4)) fail_msg("net %d, loss %d: d%s is off by %g", k / 2, k % 2, weight.name, error);
     }
     cnn_plan_free(plan);
     cnn_net_free(net);
@@ -1105,6 +1107,5 @@ int main(void) {
       cmocka_unit_test(central_differences),
       cmocka_unit_test(evaluation),
   };
-  if (getenv("ONLY")) cmocka_set_test_filter(getenv("ONLY"));
   return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -117,98 +117,30 @@ static void (*const tiles[][2])(const struct tile *) = {
 #endif
 };
 
-/* Rows are dealt evenly: 25 rows make five tiles of 5. */
-static inline int64_t tile_begin(int64_t rows, int64_t i) {
-  int64_t row_tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
-  return rows * i / row_tiles;
-}
-
-/* The tile at vectors v and v + 1 of the columns; its rows are the caller's to set. */
-static inline struct tile tile_at(const struct product *p, int64_t v) {
+static void kernel_product(const struct product *p) {
+  int64_t vectors = (p->columns + VL - 1) / VL, row_tiles = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
   enum { PER_PANEL = BLOCK / VL };
-  int64_t w = v + 1;
-  return (struct tile){.b0 = p->b + v / PER_PANEL * p->b_panel + v % PER_PANEL * VL,
-                       .b1 = p->b + w / PER_PANEL * p->b_panel + w % PER_PANEL * VL,
-                       .c0 = p->c + v / PER_PANEL * p->c_panel + v % PER_PANEL * VL,
-                       .c1 = p->c + w / PER_PANEL * p->c_panel + w % PER_PANEL * VL,
-                       .start0 = p->start ? p->start + v * VL : NULL,
-                       .start1 = p->start ? p->start + w * VL : NULL};
-}
-
-static void product(const struct product *p) {
-  int64_t vectors = (p->columns + VL - 1) / VL;
-  for (int64_t k = 0; k < p->depth || k == 0; k += DEPTH)
+  for (int64_t k = 0; k < p->depth || k == 0; k += DEPTH) {
+    struct tile t = {.a = p->a, .taps = p->taps + k, .depth = p->depth - k < DEPTH ? p->depth - k : DEPTH};
+    t.add = p->add || k > 0;
     for (int64_t v = 0; v < vectors; v += 2) {
-      struct tile t = tile_at(p, v);
-      t.a = p->a;
-      t.taps = p->taps + k;
-      t.depth = p->depth - k < DEPTH ? p->depth - k : DEPTH;
-      t.add = p->add || k > 0;
-      for (int64_t i = 0, row = 0, next; row < p->rows; i++, row = next) {
-        next = tile_begin(p->rows, i + 1);
+      int64_t w = v + 1; /* the second vector */
+      t.b0 = p->b + v / PER_PANEL * p->b_panel + v % PER_PANEL * VL;
+      t.b1 = p->b + w / PER_PANEL * p->b_panel + w % PER_PANEL * VL;
+      t.c0 = p->c + v / PER_PANEL * p->c_panel + v % PER_PANEL * VL;
+      t.c1 = p->c + w / PER_PANEL * p->c_panel + w % PER_PANEL * VL;
+      t.start0 = p->start ? p->start + v * VL : NULL;
+      t.start1 = p->start ? p->start + w * VL : NULL;
+      int64_t row = 0; /* rows are dealt evenly: 25 rows make five tiles of 5 */
+      for (int64_t i = 0; i < row_tiles; i++) {
+        int64_t next = p->rows * (i + 1) / row_tiles;
         t.a_row = p->a_row + row;
         t.c_row = p->c_row + row;
-        tiles[next - row - 1][v + 1 < vectors](&t);
+        tiles[next - row - 1][w < vectors](&t);
+        row = next;
       }
     }
-}
-
-enum { LEVELS = 32, TILE_FLOATS = TILE_ROWS * 2 * VL };
-
-static inline void add_tile(float *to, const float *from, int64_t rows, bool two) {
-  for (int64_t i = 0; i < rows * 2 * VL; i += two ? VL : 2 * VL)
-    vec_store(to + i, vec_add(vec_load(to + i), vec_load(from + i)));
-}
-
-/* One tile of a product in groups: sums[] is a stack on which a sum meets its neighbour as soon as both
- * span as many groups, as a binary counter carries. */
-static void tile_groups(const struct product *p, struct tile t, int64_t rows, bool two) {
-  static const int32_t own_row[] = {0,          2 * VL,     2 * 2 * VL, 3 * 2 * VL,
-                                    4 * 2 * VL, 5 * 2 * VL, 6 * 2 * VL, 7 * 2 * VL};
-  float sums[LEVELS][TILE_FLOATS];
-  const float *b0 = t.b0, *b1 = t.b1;
-  struct tile own = t;
-  own.c_row = own_row;
-  int level = 0;
-  for (int64_t g = 0; g < p->groups; g++) {
-    int64_t depth = g == p->groups - 1 ? p->last_depth : p->depth;
-    own.a = p->a + g * p->a_group;
-    own.b0 = b0 + g * p->b_group;
-    own.b1 = b1 + g * p->b_group;
-    own.c0 = sums[level];
-    own.c1 = sums[level] + VL;
-    own.taps = p->taps;
-    own.depth = depth;
-    tiles[rows - 1][two](&own);
-    level++;
-    for (int64_t carry = g; carry & 1; carry >>= 1, level--)
-      add_tile(sums[level - 2], sums[level - 1], rows, two);
   }
-  for (; level > 1; level--) add_tile(sums[level - 2], sums[level - 1], rows, two);
-  for (int64_t i = 0; i < rows; i++) {
-    vec_store(t.c0 + t.c_row[i], vec_load(sums[0] + own_row[i]));
-    if (two) vec_store(t.c1 + t.c_row[i], vec_load(sums[0] + own_row[i] + VL));
-  }
-}
-
-static void product_groups(const struct product *p) {
-  int64_t vectors = (p->columns + VL - 1) / VL;
-  for (int64_t v = 0; v < vectors; v += 2) {
-    struct tile t = tile_at(p, v);
-    for (int64_t i = 0, row = 0, next; row < p->rows; i++, row = next) {
-      next = tile_begin(p->rows, i + 1);
-      t.a_row = p->a_row + row;
-      t.c_row = p->c_row + row;
-      tile_groups(p, t, next - row, v + 1 < vectors);
-    }
-  }
-}
-
-static void kernel_product(const struct product *p) {
-  if (p->groups > 1)
-    product_groups(p);
-  else
-    product(p);
 }
 
 /* Twelve independent chains of fused multiply-adds in registers: nothing but the units' own rate. */

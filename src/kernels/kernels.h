@@ -37,10 +37,6 @@ struct product {
   int64_t b_panel, c_panel;
   const float *start; /* panels of 16, one after the other; NULL: 0 */
   bool add;           /* the chains go on from what C holds; start is not read */
-
-  /* Where groups > 1: as many products, group g reading A and B g * a_group and g * b_group floats
-   * further on, the last one with last_depth taps; C is their sum by a binary tree, neighbours first. */
-  int64_t groups, a_group, b_group, last_depth;
 };
 
 /* A window sliding over one plane of channel blocks: h x w positions of 16 floats, to oh x ow. */

@@ -98,7 +98,7 @@ static void book(const void *config, struct ledger *l) {
   if (l->training) {
     int64_t groups = (l->batch + l->group - 1) / l->group;
     l->weight_parts = (inputs + PART_ROWS - 1) / PART_ROWS + 1; /* the last one: biases */
-    l->scratch = groups * panels * BLOCK;
+    l->scratch = groups * panels * BLOCK * PART_ROWS;
     t->image_taps = ledger_table(l, (size_t)l->group * sizeof *t->image_taps);
   }
   if (l->wants_dx) {
@@ -253,27 +253,32 @@ static void backward_bias(const struct step *s, int64_t batch, float *sums) {
 static void backward_weights(const struct step *s, struct shard shard) {
   const struct config *config = s->config;
   const struct tables *t = s->tables;
+  float *sums = s->scratch + shard.thread * s->scratch_stride;
   int64_t from = shard.part * PART_ROWS, batch = shard.batch, groups = (batch + s->group - 1) / s->group;
   if (from >= t->inputs) {
-    if (config->bias) backward_bias(s, batch, s->scratch + shard.thread * s->scratch_stride);
+    if (config->bias) backward_bias(s, batch, sums);
     return;
   }
-  struct product p = {.a = s->x[0].data,
-                      .b = s->dy.data,
-                      .c = s->gradient,
-                      .a_row = t->inputs_at + from,
-                      .c_row = t->weights_at + from,
-                      .taps = t->image_taps,
-                      .rows = t->inputs - from < PART_ROWS ? t->inputs - from : PART_ROWS,
-                      .columns = t->units,
-                      .depth = group_size(s, 0, batch),
-                      .b_panel = s->dy.plane,
-                      .c_panel = t->inputs * BLOCK,
-                      .groups = groups,
-                      .a_group = s->group * s->x[0].image,
-                      .b_group = s->group * s->dy.image,
-                      .last_depth = group_size(s, groups - 1, batch)};
-  s->kernels->product(&p);
+  int64_t rows = t->inputs - from < PART_ROWS ? t->inputs - from : PART_ROWS,
+          count = t->panels * rows * BLOCK;
+  for (int64_t g = 0; g < groups; g++) {
+    struct product p = {.a = s->x[0].data + g * s->group * s->x[0].image,
+                        .b = s->dy.data + g * s->group * s->dy.image,
+                        .c = sums + g * count,
+                        .a_row = t->inputs_at + from,
+                        .c_row = t->weights_at,
+                        .taps = t->image_taps,
+                        .rows = rows,
+                        .columns = t->units,
+                        .depth = group_size(s, g, batch),
+                        .b_panel = s->dy.plane,
+                        .c_panel = rows * BLOCK};
+    s->kernels->product(&p);
+  }
+  sum_groups(s->kernels, sums, groups, count, count);
+  for (int64_t panel = 0; panel < t->panels; panel++)
+    memcpy(s->gradient + (panel * t->inputs + from) * BLOCK, sums + panel * rows * BLOCK,
+           (size_t)(rows * BLOCK) * sizeof *sums);
 }
 
 static const char *const examples[] = {"in=3x4x3x5 units=7",     "in=2x20x1x1 units=10 bias=no",

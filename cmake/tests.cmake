@@ -1,7 +1,7 @@
 # Tests, found by folder: a new file is a new test. Exit status 77 means skipped.
 #     tests/unit/NAME.c   a cmocka program, linked to the library's objects: it may see internal headers
 #     tests/cli/NAME.sh   run by bash with the path of the program as $1
-# Labels: unit, cli, rules, install.
+# Labels: unit, cli, example, rules, install.
 pkg_check_modules(CMOCKA REQUIRED cmocka)
 find_program(BASH bash REQUIRED)
 
@@ -30,6 +30,18 @@ foreach(script ${cli_scripts})
   set_tests_properties(cli-${name} PROPERTIES LABELS cli)
   list(APPEND all_tests cli-${name})
 endforeach()
+
+# Examples that take nothing and check their own numbers. readme needs MNIST, predict a model and an image.
+file(GLOB examples CONFIGURE_DEPENDS examples/*.c)
+list(FILTER examples EXCLUDE REGEX "/(readme|predict)[.]c$")
+if(TARGET examples-im2col)
+  foreach(source ${examples})
+    get_filename_component(name ${source} NAME_WE)
+    add_test(NAME example-${name} COMMAND examples-${name} WORKING_DIRECTORY ${test_folder})
+    set_tests_properties(example-${name} PROPERTIES LABELS example)
+    list(APPEND all_tests example-${name})
+  endforeach()
+endif()
 
 # Includes point one way: the tree as it is, and the checker itself.
 add_test(NAME rules-includes COMMAND ${PROJECT_SOURCE_DIR}/tools/check-includes ${PROJECT_SOURCE_DIR})

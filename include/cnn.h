@@ -15,7 +15,9 @@
  *     32 bits. Indices and counts are 64 bits and start at 0.
  *   - A function that can fail returns cnn_status; CNN_OK is 0. After a failure cnn_why() holds one
  *     sentence that says what was wrong, where, and what to do. Output arguments are then untouched.
- *   - The library never prints, never exits, never aborts on what the world does.
+ *   - The library never prints, never exits, never aborts on what the world does. (One exception, on
+ *     request: with CNN_VERBOSE=dispatch in the environment it says on standard error which instruction
+ *     set it took.)
  *   - Handles come in new/free (or open/free, load/free) pairs; free(NULL) does nothing. A const
  *     pointer argument is borrowed for the call. A plan borrows its net, a trainer its plan and its
  *     data set: free in the reverse order.
@@ -205,6 +207,7 @@ CNN_API cnn_plan_options cnn_plan_defaults(void); /* CNN_TRAIN, batch 100, seed 
 
 typedef struct cnn_plan cnn_plan;
 
+/* options may be NULL: cnn_plan_defaults(). CNN_E_MEMORY where the batch is too large for this machine. */
 CNN_API cnn_status cnn_plan_new(const cnn_net *net, const cnn_plan_options *options, cnn_plan **plan);
 CNN_API void cnn_plan_free(cnn_plan *plan);
 
@@ -245,9 +248,9 @@ CNN_API cnn_status cnn_plan_get_gradient(const cnn_plan *plan, const char *name,
 CNN_API const cnn_net *cnn_plan_net(const cnn_plan *plan);
 CNN_API cnn_plan_options cnn_plan_settings(const cnn_plan *plan); /* with every 0 filled in */
 
-/* Numerical against backward gradients (5.7.4 of the book), for each layer alone, on its own random
- * input: `oracle` compares the layer's plain loops in double with central differences of them,
- * `engine` compares the fast float32 code with those loops. Errors are relative, in norm. */
+/* Numerical against backward gradients (5.7.4 of the book), for each layer alone, on two random images of
+ * its own input's shape: `oracle` compares the layer's plain loops in double with central differences of
+ * them, `engine` compares the fast float32 code with those loops. Errors are relative, in norm. */
 typedef struct cnn_gradcheck_row {
   const char *layer; /* "conv1" */
   const char *what;  /* "output", "input", "weight" or "bias" */
@@ -361,7 +364,8 @@ CNN_API const char *cnn_optimizer_name(int index);
 typedef struct cnn_trainer cnn_trainer;
 
 /* CNN_E_SHAPE where images and network, or classes and outputs, do not fit. The strings of options
- * are copied. Mini-batches have the plan's batch size; the last of an epoch may be smaller. */
+ * are copied; options may be NULL: cnn_train_defaults(). Mini-batches have the plan's batch size; the last of
+ * an epoch may be smaller. */
 CNN_API cnn_status cnn_trainer_new(cnn_plan *plan, const cnn_dataset *data, const cnn_train_options *options,
                                    cnn_trainer **trainer);
 CNN_API void cnn_trainer_free(cnn_trainer *trainer);

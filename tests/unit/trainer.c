@@ -619,17 +619,19 @@ static void check_settings(const struct run *run) {
 static void settings_that_matter(void **state) {
   (void)state;
   enum { MOMENTUM, BETA1, BETA2, DECAY, EPSILON, LR, KINDS };
+  cnn_plan_options plan = plan_options();
+  plan.threads = 1;
   for (int o = 0; cnn_optimizer_name(o); o++) {
     cnn_train_options usual = train_options();
     usual.optimizer = cnn_optimizer_name(o);
-    struct run run = new_run(small_net, plan_options(), usual);
+    struct run run = new_run(small_net, plan, usual);
     ok(cnn_trainer_run(run.trainer));
     for (int kind = 0; kind < KINDS; kind++) {
       cnn_train_options other = usual;
       double *fields[] = {&other.momentum, &other.beta1,   &other.beta2,
                           &other.decay,    &other.epsilon, &other.lr};
       *fields[kind] = 0.25;
-      struct run changed = new_run(small_net, plan_options(), other);
+      struct run changed = new_run(small_net, plan, other);
       ok(cnn_trainer_run(changed.trainer));
       bool same = same_weights(run.plan, changed.plan);
       if (same != !strcmp(cnn_trainer_settings(run.trainer), cnn_trainer_settings(changed.trainer)))

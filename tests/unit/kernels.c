@@ -1,0 +1,793 @@
+/* Kernels, row by row of kernels.def: the values against libm and plain loops in double, and every
+ * instruction set of this machine against plain C, bit for bit. */
+#include <inttypes.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/rng.h"
+#include "kernels/kernels.h"
+
+static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon"};
+enum { SETS = sizeof instruction_sets / sizeof *instruction_sets };
+
+static const struct kernel_table *plain(void) { return kernels_find("scalar"); }
+
+struct random {
+  struct rng rng;
+  uint64_t at;
+};
+
+static struct random random_from(uint32_t seed) {
+  return (struct random){rng_stream(seed, RNG_GRADCHECK, 3), 0};
+}
+
+static int64_t draw(struct random *random, int64_t least, int64_t most) {
+  return least + (int64_t)rng_below(&random->rng, random->at++, (uint64_t)(most - least + 1));
+}
+
+static float uniform(struct random *random) { return 2 * rng_uniform(&random->rng, random->at++) - 1; }
+
+static float from_bits(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+static uint32_t to_bits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+/* One number of any kind: mostly of usual size, now and then what arithmetic stumbles over. */
+static float any(struct random *random) {
+  static const float special[] = {0.0F,       -0.0F,       INFINITY,  -INFINITY, NAN,   0x1p-149F,
+                                  -0x1p-149F, 0x1.8p-130F, 0x1p-126F, 0x1p126F,  1e38F, -1e38F,
+                                  3.4e38F,    88.7F,       -103.9F,   1.0F};
+  int64_t kind = draw(random, 0, 19);
+  if (kind == 0) return special[draw(random, 0, (int64_t)(sizeof special / sizeof *special) - 1)];
+  if (kind == 1) return from_bits((uint32_t)draw(random, 0, UINT32_MAX - 1));
+  return uniform(random) * (kind < 10 ? 1.0F : kind < 15 ? 20.0F : 0.01F);
+}
+
+/* ---- accuracy of functions ---- */
+
+/* |y - exact| in units of the last place of a float of exact's size. */
+static double error_in_ulp(float y, double exact) {
+  if (fabs(exact) >= 0x1.ffffffp127) return isinf(y) && signbit(y) == signbit(exact) ? 0 : INFINITY;
+  double unit = fabs(exact) < 0x1p-126 ? 0x1p-149 : ldexp(1, ilogb(exact) - 23);
+  return fabs((double)y - exact) / unit;
+}
+
+typedef void function(float *y, const float *x, int64_t count);
+
+struct accuracy {
+  const char *name;
+  function *run;
+  double (*exact)(double x);
+  double worst;
+  float at;
+};
+
+static void look(struct accuracy *a, const float *x, int64_t count) {
+  float y[1024];
+  assert_true(count <= 1024);
+  a->run(y, x, count);
+  for (int64_t i = 0; i < count; i++) {
+    double error = error_in_ulp(y[i], a->exact((double)x[i]));
+    if (!(error <= a->worst)) a->worst = isnan(error) ? INFINITY : error, a->at = x[i];
+  }
+}
+
+/* Evenly spaced values from `low` to `high`, `count` of them. */
+static void look_between(struct accuracy *a, double low, double high, int count) {
+  float x[1024];
+  for (int i = 0; i < count; i += 1024) {
+    for (int k = 0; k < 1024; k++) x[k] = (float)(low + (high - low) * (i + k) / count);
+    look(a, x, 1024);
+  }
+}
+
+/* Every `step`-th float there is between two positive ones, with the sign given. */
+static void look_at_floats(struct accuracy *a, float low, float high, uint32_t step, bool negative) {
+  float x[16];
+  for (uint64_t bits = to_bits(low); bits + 16ULL * step < to_bits(high); bits += 16ULL * step) {
+    for (uint32_t k = 0; k < 16; k++)
+      x[k] = from_bits(((uint32_t)bits + k * step) | (negative ? 0x80000000U : 0));
+    look(a, x, 16);
+  }
+}
+
+static void report(const struct accuracy *a, double limit) {
+  print_message("%s: at most %.3f ulp, at %.9g\n", a->name, a->worst, (double)a->at);
+  if (!(a->worst <= limit)) fail_msg("%s: %g ulp at %.9g", a->name, a->worst, (double)a->at);
+}
+
+static void check_values(function *run, const float (*pairs)[2], int count) {
+  float x[16] = {0}, y[16];
+  assert_true(count <= 16);
+  for (int i = 0; i < count; i++) x[i] = pairs[i][0];
+  for (int i = count; i < 16; i++) x[i] = 1;
+  run(y, x, 16);
+  for (int i = 0; i < count; i++)
+    if (!(y[i] == pairs[i][1] || (isnan(y[i]) && isnan(pairs[i][1]))))
+      fail_msg("f(%.9g) is %.9g, not %.9g", (double)pairs[i][0], (double)y[i], (double)pairs[i][1]);
+}
+
+static void exp_is_accurate(void **state) {
+  (void)state;
+  struct accuracy a = {.name = "exp", .run = plain()->exp, .exact = exp};
+  look_between(&a, -104.5, 89.5, 400000);
+  look_between(&a, -1, 1, 100000);
+  look_between(&a, 88.7, 88.75, 5000);
+  look_between(&a, -88, -86.5, 20000); /* where results stop being normal */
+  look_between(&a, -104, -102, 5000);
+  look_at_floats(&a, 0, 80, 6007, false);
+  look_at_floats(&a, 0, 100, 6011, true);
+  report(&a, 1.0);
+  static const float edges[][2] = {
+      {0, 1},         {-0.0F, 1},        {INFINITY, INFINITY}, {-INFINITY, 0},
+      {NAN, NAN},     {0x1p-149F, 1},    {-0x1p-149F, 1},      {88.73F, INFINITY},
+      {89, INFINITY}, {1e30F, INFINITY}, {3.4e38F, INFINITY},  {-104, 0},
+      {-1e30F, 0},    {-3.4e38F, 0}};
+  check_values(plain()->exp, edges, sizeof edges / sizeof *edges);
+}
+
+static void log_is_accurate(void **state) {
+  (void)state;
+  struct accuracy a = {.name = "log", .run = plain()->log, .exact = log};
+  look_at_floats(&a, 0x1p-126F, 3.4e38F, 2503, false);
+  look_at_floats(&a, 0.99F, 1.01F, 1, false);
+  look_at_floats(&a, 0.7F, 0.99F, 17, false);
+  look_at_floats(&a, 1.01F, 1.5F, 17, false);
+  report(&a, 2.0);
+  static const float edges[][2] = {{1, 0}, {2, 0x1.62e43p-1F}, {0.5F, -0x1.62e43p-1F}};
+  check_values(plain()->log, edges, sizeof edges / sizeof *edges);
+}
+
+static void tanh_is_accurate(void **state) {
+  (void)state;
+  struct accuracy a = {.name = "tanh", .run = plain()->tanh_forward, .exact = tanh};
+  look_between(&a, -10, 10, 400000);
+  look_between(&a, 0.62, 0.63, 20000); /* where the two formulas meet */
+  look_at_floats(&a, 0, 50, 6007, false);
+  look_at_floats(&a, 0, 50, 6011, true);
+  report(&a, 2.0);
+  static const float edges[][2] = {{0, 0},
+                                   {INFINITY, 1},
+                                   {-INFINITY, -1},
+                                   {NAN, NAN},
+                                   {88, 1},
+                                   {-88, -1},
+                                   {104, 1},
+                                   {-104, -1},
+                                   {3.4e38F, 1},
+                                   {-3.4e38F, -1},
+                                   {0x1p-149F, 0x1p-149F},
+                                   {-0x1p-140F, -0x1p-140F}};
+  check_values(plain()->tanh_forward, edges, sizeof edges / sizeof *edges);
+}
+
+static double sigmoid(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
+
+static void sigmoid_is_accurate(void **state) {
+  (void)state;
+  struct accuracy a = {.name = "sigmoid", .run = plain()->sigmoid_forward, .exact = sigmoid};
+  look_between(&a, -104.5, 104.5, 400000);
+  look_between(&a, -2, 2, 100000);
+  look_at_floats(&a, 0, 100, 6007, false);
+  look_at_floats(&a, 0, 100, 6011, true);
+  report(&a, 2.5);
+  static const float edges[][2] = {{0, 0.5F},     {-0.0F, 0.5F},    {INFINITY, 1}, {-INFINITY, 0},
+                                   {NAN, NAN},    {104, 1},         {-104, 0},     {3.4e38F, 1},
+                                   {-3.4e38F, 0}, {0x1p-149F, 0.5F}};
+  check_values(plain()->sigmoid_forward, edges, sizeof edges / sizeof *edges);
+}
+
+/* ---- the matrix product ---- */
+
+enum { ROWS = 13, COLUMNS = 33, TAPS = 300, PANELS = 3, A_FLOATS = 2000, C_FLOATS = 6000 };
+
+/* A product with everything where nobody would expect it. */
+struct case_of_product {
+  struct product p;
+  float a[A_FLOATS], b[PANELS * (TAPS * BLOCK + 48)], start[PANELS * BLOCK], before[C_FLOATS];
+  int32_t a_row[ROWS], c_row[ROWS];
+  struct tap taps[TAPS + 1];
+};
+
+static void new_case(struct random *random, struct case_of_product *c, bool special) {
+  struct product *p = &c->p;
+  *p = (struct product){
+      .a = c->a + A_FLOATS / 2, .b = c->b, .a_row = c->a_row, .c_row = c->c_row, .taps = c->taps};
+  p->rows = draw(random, 1, ROWS);
+  p->columns = draw(random, 1, COLUMNS);
+  p->depth = draw(random, 0, 3) ? draw(random, 0, 40) : draw(random, 0, TAPS);
+  p->b_panel = p->depth * BLOCK + draw(random, 0, 3) * BLOCK;
+  bool wide = draw(random, 0, 1); /* panels of C side by side in a row, or one after the other */
+  p->c_panel = wide ? BLOCK : ROWS * BLOCK;
+  p->add = draw(random, 0, 2) == 0;
+  p->start = draw(random, 0, 1) ? c->start : NULL;
+  for (int i = 0; i < A_FLOATS; i++) c->a[i] = special ? any(random) : uniform(random);
+  for (size_t i = 0; i < sizeof c->b / sizeof *c->b; i++) c->b[i] = special ? any(random) : uniform(random);
+  for (int i = 0; i < PANELS * BLOCK; i++) c->start[i] = uniform(random);
+  for (int i = 0; i < C_FLOATS; i++) c->before[i] = uniform(random);
+  for (int i = 0; i < ROWS; i++) {
+    c->a_row[i] = (int32_t)draw(random, -A_FLOATS / 4, A_FLOATS / 4);
+    c->c_row[i] = (int32_t)(i * (wide ? PANELS + 1 : 1) * BLOCK);
+  }
+  for (int k = 0; k < TAPS; k++)
+    c->taps[k] = (struct tap){(int32_t)draw(random, -A_FLOATS / 4, A_FLOATS / 4 - 1), k * BLOCK};
+}
+
+/* The element (i, j) as the contract has it: one chain. And the same in double, with the size of its terms.
+ */
+static float chain(const struct case_of_product *c, int64_t i, int64_t j, double *wide, double *size) {
+  const struct product *p = &c->p;
+  float sum = p->add     ? c->before[c->c_row[i] + j / BLOCK * p->c_panel + j % BLOCK]
+              : p->start ? p->start[j]
+                         : 0;
+  *wide = (double)sum;
+  *size = fabs(*wide);
+  for (int64_t k = 0; k < p->depth; k++) {
+    float x = p->a[c->a_row[i] + c->taps[k].a], y = p->b[j / BLOCK * p->b_panel + c->taps[k].b + j % BLOCK];
+    sum = fmaf(x, y, sum);
+    *wide += (double)x * (double)y;
+    *size += fabs((double)x * (double)y);
+  }
+  return sum;
+}
+
+static bool same(float a, float b) { return to_bits(a) == to_bits(b) || (isnan(a) && isnan(b)); }
+
+static void check_product(struct case_of_product *c, const struct kernel_table *table, bool special) {
+  static float after[C_FLOATS];
+  static uint8_t known[C_FLOATS]; /* 1: an element of C; 2: of a last panel, not defined */
+  struct product *p = &c->p;
+  memcpy(after, c->before, sizeof after);
+  memset(known, 0, sizeof known);
+  p->c = after;
+  table->product(p);
+  for (int64_t i = 0; i < p->rows; i++)
+    for (int64_t j = 0; j < (p->columns + BLOCK - 1) / BLOCK * BLOCK; j++) {
+      int64_t at = c->c_row[i] + j / BLOCK * p->c_panel + j % BLOCK;
+      known[at] = j < p->columns ? 1 : 2;
+      if (j >= p->columns) continue;
+      double wide, size;
+      float expected = chain(c, i, j, &wide, &size);
+      if (!same(after[at], expected))
+        fail_msg("%s: %" PRId64 "x%" PRId64 "x%" PRId64 ": (%" PRId64 ", %" PRId64 ") is %.9g, not %.9g",
+                 table->name, p->rows, p->depth, p->columns, i, j, (double)after[at], (double)expected);
+      if (!special && !(fabs((double)after[at] - wide) <= (double)(p->depth + 1) * 0x1p-24 * size))
+        fail_msg("%s: (%" PRId64 ", %" PRId64 ") is %.9g, not %.17g", table->name, i, j, (double)after[at],
+                 wide);
+    }
+  for (int i = 0; i < C_FLOATS; i++) /* and nothing else is written */
+    if (!known[i] && to_bits(after[i]) != to_bits(c->before[i]))
+      fail_msg("%s: float %d is written", table->name, i);
+}
+
+static void products(void **state) {
+  (void)state;
+  static struct case_of_product c;
+  struct random random = random_from(1);
+  for (int turn = 0; turn < 1200; turn++) {
+    bool special = turn % 6 == 5;
+    new_case(&random, &c, special);
+    if (turn < ROWS * COLUMNS) c.p.rows = turn % ROWS + 1, c.p.columns = turn / ROWS + 1; /* each pair once */
+    for (int s = 0; s < SETS; s++)
+      if (kernels_find(instruction_sets[s])) check_product(&c, kernels_find(instruction_sets[s]), special);
+  }
+}
+
+/* ---- every kernel, every instruction set: the same bits ---- */
+
+enum { POOL = 4096, OUT = 4096 };
+
+/* Runs a kernel of `table` on floats of in, which it may change, and writes all that it gives to out. */
+typedef void bits_case(const struct kernel_table *table, float *in, float *out, struct random *random);
+
+enum { COUNT = 512 };
+
+#define ONE_IN(name)                                                                                        \
+  static void bits_##name(const struct kernel_table *table, float *in, float *out, struct random *random) { \
+    table->name(out, in, draw(random, 0, COUNT / BLOCK) * BLOCK);                                           \
+    memcpy(out + COUNT, in, COUNT * sizeof *in);                                                            \
+    table->name(out + COUNT, out + COUNT, COUNT); /* in place */                                            \
+  }
+#define TWO_IN(name)                                                                                        \
+  static void bits_##name(const struct kernel_table *table, float *in, float *out, struct random *random) { \
+    table->name(out, in, in + COUNT, draw(random, 0, COUNT / BLOCK) * BLOCK);                               \
+    memcpy(out + COUNT, in, COUNT * sizeof *in);                                                            \
+    table->name(out + COUNT, out + COUNT, in + COUNT, COUNT); /* in place */                                \
+  }
+ONE_IN(relu_forward)
+ONE_IN(sigmoid_forward)
+ONE_IN(tanh_forward)
+ONE_IN(exp)
+TWO_IN(relu_backward)
+TWO_IN(sigmoid_backward)
+TWO_IN(tanh_backward)
+
+static void bits_add(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  memcpy(out, in, COUNT * sizeof *in);
+  table->add(out, in + COUNT, draw(random, 0, COUNT / BLOCK) * BLOCK);
+}
+
+static void bits_log(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  for (int i = 0; i < COUNT; i++) /* its own range */
+    in[i] = from_bits(0x00800000U + (uint32_t)draw(random, 0, 0x7f7fffffLL - 0x00800000LL));
+  table->log(out, in, COUNT);
+}
+
+static void bits_transpose(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  table->transpose(out, BLOCK + draw(random, 0, 40), in, BLOCK + draw(random, 0, 40));
+}
+
+static void bits_product(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  static struct case_of_product c; /* products() has more */
+  new_case(random, &c, true);
+  c.p.columns = (c.p.columns + BLOCK - 1) / BLOCK * BLOCK;
+  c.p.a = in + POOL / 2;
+  c.p.c = out;
+  c.p.c_panel = ROWS * BLOCK;
+  for (int i = 0; i < ROWS; i++) c.c_row[i] = i * BLOCK;
+  table->product(&c.p);
+}
+
+static void bits_fma_chain(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  (void)in, (void)random;
+  double steps = table->fma_chain(3); /* counts: as many for one step as for each */
+  out[0] = steps > 0 && steps * 5 == table->fma_chain(15) ? 1 : 0;
+  assert_true(out[0] == 1);
+}
+
+static void bits_softmax(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  int64_t classes = draw(random, 1, 70), x_block = BLOCK * draw(random, 1, 4),
+          y_block = BLOCK * draw(random, 1, 4);
+  table->softmax(out, y_block, in, x_block, classes);
+}
+
+static void bits_softmax_backward(const struct kernel_table *table, float *in, float *out,
+                                  struct random *random) {
+  int64_t classes = draw(random, 1, 70), a = BLOCK * draw(random, 1, 4), b = BLOCK * draw(random, 1, 4),
+          c = BLOCK * draw(random, 1, 4);
+  table->softmax_backward(out, a, in, b, in + POOL / 2, c, classes);
+}
+
+static void bits_sum_positions(const struct kernel_table *table, float *in, float *out,
+                               struct random *random) {
+  struct tap taps[100];
+  int64_t depth = draw(random, 0, 100);
+  for (int k = 0; k < 100; k++) taps[k] = (struct tap){-1, (int32_t)draw(random, -100, 100) * BLOCK};
+  memcpy(out, in, BLOCK * BLOCK * sizeof *in);
+  table->sum_positions(out, in + POOL / 2, taps, depth);
+}
+
+static void bits_sum_lanes(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  (void)random;
+  table->sum_lanes(out, in);
+}
+
+static void bits_finite(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  for (int i = 0; i < 200; i++) {
+    int64_t from = draw(random, 0, POOL - 64), count = draw(random, 0, 4) * BLOCK;
+    out[i] = table->finite(in + from, count);
+    bool finite = true;
+    for (int64_t k = 0; k < count; k++) finite = finite && isfinite(in[from + k]);
+    assert_true(out[i] == (finite ? 1 : 0));
+  }
+}
+
+/* Windows of every kind over planes of up to 8 x 8 positions. */
+static struct window new_window(struct random *random) {
+  struct window p;
+  do {
+    p = (struct window){
+        .h = draw(random, 1, 8), .w = draw(random, 1, 8), .fh = draw(random, 1, 4), .fw = draw(random, 1, 4)};
+    bool tiled = draw(random, 0, 2) == 0;
+    p.stride_h = tiled ? p.fh : draw(random, 1, 4);
+    p.stride_w = tiled ? p.fw : draw(random, 1, 4);
+    p.pad_h = tiled ? 0 : draw(random, 0, p.fh - 1);
+    p.pad_w = tiled ? 0 : draw(random, 0, p.fw - 1);
+    p.count_pad = draw(random, 0, 1);
+    cnn_round round = draw(random, 0, 1) ? CNN_ROUND_FLOOR : CNN_ROUND_CEIL;
+    if (cnn_output_size(p.h, p.fh, p.stride_h, p.pad_h, 1, round, &p.oh) != CNN_OK) p.oh = 0;
+    if (cnn_output_size(p.w, p.fw, p.stride_w, p.pad_w, 1, round, &p.ow) != CNN_OK) p.ow = 0;
+  } while (p.oh < 1 || p.ow < 1 || p.oh * p.ow > 64);
+  p.x_row = (p.w + draw(random, 0, 2)) * BLOCK;
+  p.y_row = (p.ow + draw(random, 0, 2)) * BLOCK;
+  return p;
+}
+
+static void bits_maxpool_forward(const struct kernel_table *table, float *in, float *out,
+                                 struct random *random) {
+  struct window p = new_window(random);
+  float *winner = draw(random, 0, 3) ? out + OUT / 2 : NULL;
+  table->maxpool_forward(&p, out, winner, in);
+}
+
+static void bits_maxpool_backward(const struct kernel_table *table, float *in, float *out,
+                                  struct random *random) {
+  struct window p = new_window(random);
+  for (int i = 0; i < POOL / 2; i++) in[i] = (float)draw(random, 0, p.fh * p.fw - 1);
+  table->maxpool_backward(&p, out, in + POOL / 2, in);
+}
+
+static void bits_avgpool_forward(const struct kernel_table *table, float *in, float *out,
+                                 struct random *random) {
+  struct window p = new_window(random);
+  table->avgpool_forward(&p, out, in);
+}
+
+static void bits_avgpool_backward(const struct kernel_table *table, float *in, float *out,
+                                  struct random *random) {
+  struct window p = new_window(random);
+  table->avgpool_backward(&p, out, in);
+}
+
+static struct update new_update(struct random *random, float *weight, float *m0, float *m1,
+                                const float *gradient) {
+  double t = (double)draw(random, 1, 50);
+  struct update u = {.weight = weight,
+                     .moment = {m0, m1},
+                     .gradient = gradient,
+                     .lr = fabsf(uniform(random)),
+                     .momentum = 0.9F,
+                     .beta1 = 0.9F,
+                     .beta2 = 0.999F,
+                     .decay = 0.99F,
+                     .epsilon = 1e-7F};
+  u.correction1 = (float)(1 / (1 - pow(0.9, t)));
+  u.correction2 = (float)(1 / (1 - pow(0.999, t)));
+  return u;
+}
+
+#define OPTIMIZER(name)                                                                                     \
+  static void bits_##name(const struct kernel_table *table, float *in, float *out, struct random *random) { \
+    memcpy(out, in, 3 * COUNT * sizeof *in);                                                                \
+    struct update u = new_update(random, out, out + COUNT, out + 2 * COUNT, in + 3 * COUNT);                \
+    for (int i = 0; i < 3; i++) table->name(&u, draw(random, 0, COUNT / BLOCK) * BLOCK);                    \
+  }
+OPTIMIZER(sgd)
+OPTIMIZER(momentum)
+OPTIMIZER(nesterov)
+OPTIMIZER(adagrad)
+OPTIMIZER(rmsprop)
+OPTIMIZER(adam)
+
+/* A kernel without a case here does not compile. */
+static const struct {
+  const char *name;
+  bits_case *run;
+} bits_cases[] = {
+#define KERNEL(result, name, arguments) {#name, bits_##name},
+#include "kernels/kernels.def"
+#undef KERNEL
+};
+
+static void same_bits(void **state) {
+  (void)state;
+  static float in[POOL], work[POOL], expected[OUT], out[OUT];
+  int compared = 0;
+  for (size_t k = 0; k < sizeof bits_cases / sizeof *bits_cases; k++)
+    for (int s = 0; s < SETS; s++) {
+      const struct kernel_table *table = kernels_find(instruction_sets[s]);
+      if (!table || table == plain()) continue;
+      for (int turn = 0; turn < 60; turn++) {
+        struct random random = random_from((uint32_t)(k * 1000) + (uint32_t)turn), again;
+        bool special = turn % 2;
+        for (int i = 0; i < POOL; i++) in[i] = special ? any(&random) : uniform(&random);
+        for (int i = 0; i < OUT; i++) expected[i] = out[i] = (float)i;
+        again = random;
+        memcpy(work, in, sizeof work);
+        bits_cases[k].run(plain(), work, expected, &random);
+        memcpy(work, in, sizeof work);
+        bits_cases[k].run(table, work, out, &again);
+        for (int i = 0; i < OUT; i++)
+          if (!same(out[i], expected[i]))
+            fail_msg("%s: float %d is %.9g with %s, %.9g in plain C", bits_cases[k].name, i, (double)out[i],
+                     table->name, (double)expected[i]);
+        compared++;
+      }
+    }
+  if (!compared) skip(); /* this machine has plain C alone */
+}
+
+/* ---- values of the smaller ones, in plain C ---- */
+
+static void near(double got, double expected, double size, const char *what) {
+  if (!(fabs(got - expected) <= 4e-6 * size)) fail_msg("%s: %.9g, not %.9g", what, got, expected);
+}
+
+static void elementwise(void **state) {
+  (void)state;
+  const struct kernel_table *t = plain();
+  float x[16] = {-2, -0.0F, 0, 3, NAN, INFINITY, -INFINITY, 0x1p-149F, -0x1p-149F, 1, 2, 3, 4, 5, 6, 7},
+        y[16], g[16], dx[16];
+  for (int i = 0; i < 16; i++) g[i] = (float)(i + 1);
+  t->relu_forward(y, x, 16);
+  const float relu[9] = {0, 0, 0, 3, NAN, INFINITY, 0, 0x1p-149F, 0};
+  for (int i = 0; i < 9; i++) assert_true(y[i] == relu[i] || (isnan(y[i]) && isnan(relu[i])));
+  t->relu_backward(dx, g, y, 16);
+  for (int i = 0; i < 16; i++) assert_true(dx[i] == (y[i] > 0 ? g[i] : 0));
+  memcpy(y, g, sizeof y);
+  t->add(y, x, 16);
+  for (int i = 0; i < 16; i++) assert_true(same(y[i], g[i] + x[i]));
+  for (int i = 0; i < 16; i++) y[i] = (float)i / 15;
+  t->sigmoid_backward(dx, g, y, 16);
+  for (int i = 0; i < 16; i++)
+    near((double)dx[i], (double)g[i] * (double)y[i] * (1 - (double)y[i]), 1, "sigmoid_backward");
+  t->tanh_backward(dx, g, y, 16);
+  for (int i = 0; i < 16; i++)
+    near((double)dx[i], (double)g[i] * (1 - (double)y[i] * (double)y[i]), 1, "tanh_backward");
+  float from[16 * 20], to[16 * 24] = {0};
+  for (int i = 0; i < 16 * 20; i++) from[i] = (float)i;
+  t->transpose(to, 24, from, 20);
+  for (int i = 0; i < 16; i++)
+    for (int j = 0; j < 24; j++) assert_true(to[i * 24 + j] == (j < 16 ? from[j * 20 + i] : 0));
+}
+
+static void softmax(void **state) {
+  (void)state;
+  struct random random = random_from(4);
+  for (int64_t classes = 1; classes <= 50; classes++) {
+    const int64_t xb = 32, yb = 48, blocks = (classes + 15) / 16;
+    float x[4 * 32], y[4 * 48], dy[4 * 16], dx[4 * 16];
+    double p[50], most = -INFINITY, sum = 0, dot = 0;
+    for (int i = 0; i < 4 * 32; i++) x[i] = uniform(&random) * 10;
+    for (int i = 0; i < 4 * 48; i++) y[i] = NAN;
+    for (int i = 0; i < 4 * 16; i++) dy[i] = uniform(&random);
+    for (int64_t c = 0; c < classes; c++) most = fmax(most, (double)x[c / 16 * xb + c % 16]);
+    for (int64_t c = 0; c < classes; c++) sum += p[c] = exp((double)x[c / 16 * xb + c % 16] - most);
+    plain()->softmax(y, yb, x, xb, classes);
+    for (int64_t c = 0; c < blocks * 16; c++) {
+      if (c < classes) near((double)y[c / 16 * yb + c % 16], p[c] / sum, p[c] / sum, "softmax");
+      if (c >= classes) assert_true(y[c / 16 * yb + c % 16] == 0);
+    }
+    for (int64_t c = 0; c < classes; c++) dot += (double)dy[c] * p[c] / sum;
+    plain()->softmax_backward(dx, 16, dy, 16, y, yb, classes);
+    for (int64_t c = 0; c < classes; c++)
+      near((double)dx[c], p[c] / sum * ((double)dy[c] - dot), 1, "softmax_backward");
+  }
+  float x[16] = {1000, 1000, -1000}, y[16]; /* large scores do not overflow */
+  plain()->softmax(y, 16, x, 16, 3);
+  assert_true(y[0] == 0.5F && y[1] == 0.5F && y[2] == 0);
+  for (int at = 0; at < 3; at++) { /* a NaN anywhere spoils all */
+    float bad[16] = {1, 2, 3};
+    bad[at] = NAN;
+    plain()->softmax(y, 16, bad, 16, 3);
+    assert_true(isnan(y[0]) && isnan(y[1]) && isnan(y[2]));
+  }
+}
+
+static void sums(void **state) {
+  (void)state;
+  float x[40 * 16], lanes[256] = {0}, sum[16];
+  struct tap taps[40];
+  double exact[16] = {0};
+  struct random random = random_from(9);
+  for (int i = 0; i < 40 * 16; i++) x[i] = uniform(&random);
+  for (int k = 0; k < 40; k++) taps[k] = (struct tap){0, (k * 7 % 40) * 16};
+  for (int k = 0; k < 40; k++)
+    for (int c = 0; c < 16; c++) exact[c] += (double)x[taps[k].b + c];
+  plain()->sum_positions(lanes, x, taps, 40);
+  for (int l = 0; l < 16; l++) /* lane l has the positions l, l + 16, l + 32, in that order */
+    for (int c = 0; c < 16; c++) {
+      float expected = 0;
+      for (int k = l; k < 40; k += 16) expected += x[taps[k].b + c];
+      assert_true(lanes[l * 16 + c] == expected);
+    }
+  plain()->sum_lanes(sum, lanes);
+  for (int c = 0; c < 16; c++) {
+    float s[16];
+    for (int l = 0; l < 16; l++) s[l] = lanes[l * 16 + c];
+    for (int half = 8; half >= 1; half /= 2)
+      for (int i = 0; i < half; i++) s[i] += s[i + half]; /* the tree of the contract */
+    assert_true(sum[c] == s[0]);
+    near((double)sum[c], exact[c], 1, "sum_lanes");
+  }
+}
+
+/* Small whole numbers, so that sums of gradients are exact in any order. */
+static void pooling(void **state) {
+  (void)state;
+  struct random random = random_from(12);
+  for (int turn = 0; turn < 300; turn++) {
+    struct window p = new_window(&random);
+    static float x[8 * 10 * BLOCK], y[64 * 3 * BLOCK], winner[64 * BLOCK], dy[64 * 3 * BLOCK],
+        dx[8 * 10 * BLOCK], mean[64 * 3 * BLOCK], dmean[8 * 10 * BLOCK];
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+      x[i] = (float)draw(&random, -3, 3), dx[i] = dmean[i] = NAN;
+    for (size_t i = 0; i < sizeof dy / sizeof *dy; i++) dy[i] = (float)draw(&random, -8, 8);
+    plain()->maxpool_forward(&p, y, winner, x);
+    plain()->maxpool_backward(&p, dx, dy, winner);
+    plain()->avgpool_forward(&p, mean, x);
+    plain()->avgpool_backward(&p, dmean, dy);
+    for (int lane = 0; lane < BLOCK; lane++) {
+      double back[64] = {0}, spread[64] = {0};
+      for (int64_t oh = 0; oh < p.oh; oh++)
+        for (int64_t ow = 0; ow < p.ow; ow++) {
+          int64_t to = oh * p.y_row + ow * BLOCK + lane, best = -1, which = -1;
+          double sum = 0, count = 0;
+          for (int pass = 0; pass < 2; pass++)
+            for (int64_t i = 0; i < p.fh * p.fw; i++) {
+              int64_t h = oh * p.stride_h - p.pad_h + i / p.fw, w = ow * p.stride_w - p.pad_w + i % p.fw;
+              bool inside = h >= 0 && h < p.h && w >= 0 && w < p.w;
+              if (pass == 0) count += inside || p.count_pad;
+              if (!inside) continue;
+              if (pass == 1) {
+                spread[h * p.w + w] += (double)dy[to] / count;
+                continue;
+              }
+              float value = x[h * p.x_row + w * BLOCK + lane];
+              sum += (double)value;
+              if (best < 0 || value > x[best / p.w * p.x_row + best % p.w * BLOCK + lane])
+                best = h * p.w + w, which = i;
+            }
+          back[best] += (double)dy[to];
+          assert_true(y[to] == x[best / p.w * p.x_row + best % p.w * BLOCK + lane]);
+          assert_true(winner[(oh * p.ow + ow) * BLOCK + lane] == (float)which); /* the first of equals */
+          near((double)mean[to], sum / count, 3, "avgpool_forward");
+        }
+      for (int64_t i = 0; i < p.h * p.w; i++) {
+        assert_true((double)dx[i / p.w * p.x_row + i % p.w * BLOCK + lane] == back[i]);
+        near((double)dmean[i / p.w * p.x_row + i % p.w * BLOCK + lane], spread[i], 20, "avgpool_backward");
+      }
+    }
+  }
+}
+
+static void nan_is_the_largest(void **state) {
+  (void)state;
+  struct window p = {.h = 2,
+                     .w = 2,
+                     .oh = 1,
+                     .ow = 1,
+                     .fh = 2,
+                     .fw = 2,
+                     .stride_h = 2,
+                     .stride_w = 2,
+                     .x_row = 2 * BLOCK,
+                     .y_row = BLOCK};
+  for (int at = 0; at < 4; at++) {
+    float x[4 * BLOCK] = {0}, y[BLOCK], winner[BLOCK];
+    x[at * BLOCK + 5] = NAN;
+    plain()->maxpool_forward(&p, y, winner, x);
+    for (int i = 0; i < BLOCK; i++) assert_true(isnan(y[i]) == (i == 5));
+    assert_true(winner[5] == (float)at);
+  }
+}
+
+/* The formulas of the papers, in double. */
+static void optimizers(void **state) {
+  (void)state;
+  const struct kernel_table *t = plain();
+  struct random random = random_from(20);
+  void (*const steps[])(const struct update *, int64_t) = {t->sgd,     t->momentum, t->nesterov,
+                                                           t->adagrad, t->rmsprop,  t->adam};
+  for (int which = 0; which < 6; which++)
+    for (int turn = 0; turn < 50; turn++) {
+      float w[16], m[16], v[16], g[16];
+      double w1[16], m1[16], v1[16];
+      for (int i = 0; i < 16; i++) {
+        w1[i] = (double)(w[i] = uniform(&random));
+        m1[i] = (double)(m[i] = which >= 3 && which < 5 ? fabsf(uniform(&random)) : uniform(&random));
+        v1[i] = (double)(v[i] = fabsf(uniform(&random)));
+        g[i] = uniform(&random);
+      }
+      struct update u = new_update(&random, w, m, v, g);
+      steps[which](&u, 16);
+      const double lr = (double)u.lr, e = (double)u.epsilon, d = (double)u.decay, b1 = (double)u.beta1,
+                   b2 = (double)u.beta2, mu = (double)u.momentum;
+      for (int i = 0; i < 16; i++) {
+        double x = (double)g[i];
+        switch (which) {
+          case 0: w1[i] -= lr * x; break;
+          case 1: m1[i] = mu * m1[i] - lr * x, w1[i] += m1[i]; break;
+          case 2: m1[i] = mu * m1[i] - lr * x, w1[i] += mu * m1[i] - lr * x; break;
+          case 3: m1[i] += x * x, w1[i] -= lr * x / (sqrt(m1[i]) + e); break;
+          case 4: m1[i] = d * m1[i] + (1 - d) * x * x, w1[i] -= lr * x / (sqrt(m1[i]) + e); break;
+          default:
+            m1[i] = b1 * m1[i] + (1 - b1) * x;
+            v1[i] = b2 * v1[i] + (1 - b2) * x * x;
+            w1[i] -= lr * m1[i] * (double)u.correction1 / (sqrt(v1[i] * (double)u.correction2) + e);
+        }
+        near((double)w[i], w1[i], 10, "weight");
+        near((double)m[i], m1[i], 2, "first moment");
+        near((double)v[i], v1[i], 2, "second moment");
+      }
+    }
+}
+
+/* ---- the choice ---- */
+
+/* In a process of its own, where nothing is chosen yet: cnn_isa() with CNN_ISA=wish. */
+static void check_choice(const char *wish, const char *expected, const char *why) {
+  (void)fflush(NULL);
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    if (wish) setenv("CNN_ISA", wish, 1);
+    if (!wish) unsetenv("CNN_ISA");
+    const char *name = "untouched";
+    cnn_status status = cnn_isa(&name);
+    bool good = expected
+                    ? status == CNN_OK && strcmp(name, expected) == 0
+                    : status == CNN_E_UNSUPPORTED && strcmp(name, "untouched") == 0 && strstr(cnn_why(), why);
+    double rate = 0;
+    if (!expected && cnn_fma_peak(1, &rate) != CNN_E_UNSUPPORTED) good = false;
+    _exit(good ? 0 : 3);
+  }
+  int state;
+  assert_int_equal(waitpid(child, &state, 0), child);
+  if (!WIFEXITED(state) || WEXITSTATUS(state)) fail_msg("CNN_ISA=%s", wish ? wish : "(none)");
+}
+
+static void choice(void **state) {
+  (void)state;
+  const char *best = kernels_find("avx512") ? "avx512"
+                     : kernels_find("avx2") ? "avx2"
+                     : kernels_find("neon") ? "neon"
+                                            : "scalar";
+  check_choice(NULL, best, NULL);
+  check_choice("", best, NULL);
+  for (int s = 0; s < SETS; s++)
+    check_choice(instruction_sets[s], kernels_find(instruction_sets[s]) ? instruction_sets[s] : NULL,
+                 "this machine");
+  check_choice("sse9", NULL, "CNN_ISA=sse9: no such instruction set; this machine has ");
+  check_choice("a name that is much longer than any instruction set's", NULL, "no such instruction set");
+}
+
+static void tables(void **state) {
+  (void)state;
+  assert_non_null(plain());
+  assert_null(kernels_find("sse9"));
+  assert_null(kernels_find(""));
+  for (int s = 0; s < SETS; s++) {
+    const struct kernel_table *table = kernels_find(instruction_sets[s]);
+    if (!table) continue;
+    assert_string_equal(table->name, instruction_sets[s]);
+    const char *name;
+    kernels_use(table);
+    assert_int_equal(cnn_isa(&name), CNN_OK);
+    assert_string_equal(name, instruction_sets[s]);
+    double rate = 0;
+    assert_int_equal(cnn_fma_peak(1, &rate), CNN_OK);
+    assert_true(rate > 0.01 && rate < 10000);
+  }
+  double rate = -7;
+  assert_int_equal(cnn_fma_peak(0, &rate), CNN_E_ARGUMENT);
+  assert_int_equal(cnn_fma_peak(100000, &rate), CNN_E_ARGUMENT);
+  assert_true(rate == -7);
+  assert_true(cnn_processors() >= 1);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(choice), /* first: it forks */
+      cmocka_unit_test(exp_is_accurate),
+      cmocka_unit_test(log_is_accurate),
+      cmocka_unit_test(tanh_is_accurate),
+      cmocka_unit_test(sigmoid_is_accurate),
+      cmocka_unit_test(products),
+      cmocka_unit_test(same_bits),
+      cmocka_unit_test(elementwise),
+      cmocka_unit_test(softmax),
+      cmocka_unit_test(sums),
+      cmocka_unit_test(pooling),
+      cmocka_unit_test(nan_is_the_largest),
+      cmocka_unit_test(optimizers),
+      cmocka_unit_test(tables),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

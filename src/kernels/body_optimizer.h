@@ -46,7 +46,7 @@ UPDATE(adagrad)
 /* h = decay h + (1 - decay) g^2; w -= lr g / (sqrt h + epsilon) */
 #define STEP                                                                                       \
   MOMENT(0)                                                                                        \
-  m0 = vec_fma(vec_mul(vec_all(1 - u->decay), g), g, vec_mul(vec_all(u->decay), m0));              \
+  m0 = vec_fma(vec_mul(vec_all(u->rest), g), g, vec_mul(vec_all(u->decay), m0));                   \
   w = vec_sub(w, vec_div(vec_mul(vec_all(u->lr), g), vec_add(vec_sqrt(m0), vec_all(u->epsilon)))); \
   KEEP(0)
 UPDATE(rmsprop)
@@ -55,8 +55,8 @@ UPDATE(rmsprop)
 /* m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; w -= lr m' / (sqrt v' + epsilon), m' and v'
  * corrected for their start at 0 */
 #define STEP                                                                                             \
-  MOMENT(0) MOMENT(1) m0 = vec_fma(vec_all(1 - u->beta1), g, vec_mul(vec_all(u->beta1), m0));            \
-  m1 = vec_fma(vec_mul(vec_all(1 - u->beta2), g), g, vec_mul(vec_all(u->beta2), m1));                    \
+  MOMENT(0) MOMENT(1) m0 = vec_fma(vec_all(u->rest1), g, vec_mul(vec_all(u->beta1), m0));                \
+  m1 = vec_fma(vec_mul(vec_all(u->rest2), g), g, vec_mul(vec_all(u->beta2), m1));                        \
   w = vec_sub(w, vec_div(vec_mul(vec_all(u->lr * u->correction1), m0),                                   \
                          vec_add(vec_sqrt(vec_mul(m1, vec_all(u->correction2))), vec_all(u->epsilon)))); \
   KEEP(0) KEEP(1)

@@ -52,6 +52,7 @@ struct update {
   float *weight, *moment[2];
   const float *gradient;
   float lr, momentum, beta1, beta2, decay, epsilon;
+  float rest1, rest2, rest; /* 1 - beta1, 1 - beta2, 1 - decay, rounded once: 1 - 0.999F is 1.3e-5 off */
   float correction1, correction2; /* adam: 1 / (1 - beta^t) */
 };
 

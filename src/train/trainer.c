@@ -61,7 +61,8 @@ static cnn_status check_options(const cnn_plan *plan, const cnn_train_options *o
     return CNN_FAIL(CNN_E_ARGUMENT, "epochs is %" PRId64 "; it must be 1 to 2147483647", o->epochs);
   if (!o->optimizer)
     return CNN_FAIL(CNN_E_ARGUMENT, "optimizer is NULL; it must be a name, such as \"adam\"");
-  if (!(o->lr >= 0 && o->lr <= 1e6)) return CNN_FAIL(CNN_E_ARGUMENT, "lr is %g; it must be above 0", o->lr);
+  if (!(o->lr >= 0 && o->lr <= 1e6))
+    return CNN_FAIL(CNN_E_ARGUMENT, "lr is %g; it must be above 0 and at most 1e6", o->lr);
   if (!(o->epsilon >= 0 && o->epsilon <= 1))
     return CNN_FAIL(CNN_E_ARGUMENT, "epsilon is %g; it must be 0 to 1", o->epsilon);
   if (o->limit < 0) return CNN_FAIL(CNN_E_ARGUMENT, "limit is %" PRId64 "; it must be at least 0", o->limit);
@@ -182,6 +183,9 @@ static void update_range(void *context, int64_t task, int thread) {
                      .beta2 = (float)o->beta2,
                      .decay = (float)o->decay,
                      .epsilon = (float)o->epsilon,
+                     .rest1 = (float)(1 - o->beta1),
+                     .rest2 = (float)(1 - o->beta2),
+                     .rest = (float)(1 - o->decay),
                      .correction1 = (float)(1 / (1 - t->power1)),
                      .correction2 = (float)(1 / (1 - t->power2))};
   for (int i = 0; i < t->optimizer->moments; i++) u.moment[i] = t->moment[i] + from;

@@ -33,20 +33,18 @@ static void naive(const struct naive *s) {
       }
 
 static void forward(const struct step *s, struct shard shard) {
-  for (int64_t n = shard.n0; n < shard.n1; n++) {
-    float *y = s->y.data + n * s->y.image;
-    EACH_ELEMENT(&s->x[0], { y[flat] = s->x[0].data[offset]; })
-  }
+  const struct view *y = &s->y;
+  for (int64_t n = shard.n0; n < shard.n1; n++)
+    EACH_ELEMENT(&s->x[0], { y->data[view_offset(y, n, flat, 0, 0)] = s->x[0].data[offset]; })
 }
 
 static void backward_data(const struct step *s, struct shard shard) {
+  const struct view *dx = &s->dx[0], *dy = &s->dy;
   for (int64_t n = shard.n0; n < shard.n1; n++) {
-    const struct view *dx = &s->dx[0];
-    const float *dy = s->dy.data + n * s->dy.image;
     for (int64_t c = dx->shape.c; c < view_blocks(dx) * dx->block; c++) /* lanes past the last channel */
       for (int64_t h = 0; h < dx->shape.h; h++)
         for (int64_t w = 0; w < dx->shape.w; w++) dx->data[view_offset(dx, n, c, h, w)] = 0;
-    EACH_ELEMENT(dx, { dx->data[offset] = dy[flat]; })
+    EACH_ELEMENT(dx, { dx->data[offset] = dy->data[view_offset(dy, n, flat, 0, 0)]; })
   }
 }
 

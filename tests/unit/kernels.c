@@ -447,6 +447,7 @@ static struct update new_update(struct random *random, float *weight, float *m0,
                      .beta2 = 0.999F,
                      .decay = 0.99F,
                      .epsilon = 1e-7F};
+  u.rest1 = 0.1F, u.rest2 = 0.001F, u.rest = 0.01F;
   u.correction1 = (float)(1 / (1 - pow(0.9, t)));
   u.correction2 = (float)(1 / (1 - pow(0.999, t)));
   return u;
@@ -696,10 +697,10 @@ static void optimizers(void **state) {
           case 1: m1[i] = mu * m1[i] - lr * x, w1[i] += m1[i]; break;
           case 2: m1[i] = mu * m1[i] - lr * x, w1[i] += mu * m1[i] - lr * x; break;
           case 3: m1[i] += x * x, w1[i] -= lr * x / (sqrt(m1[i]) + e); break;
-          case 4: m1[i] = d * m1[i] + (1 - d) * x * x, w1[i] -= lr * x / (sqrt(m1[i]) + e); break;
+          case 4: m1[i] = d * m1[i] + (double)u.rest * x * x, w1[i] -= lr * x / (sqrt(m1[i]) + e); break;
           default:
-            m1[i] = b1 * m1[i] + (1 - b1) * x;
-            v1[i] = b2 * v1[i] + (1 - b2) * x * x;
+            m1[i] = b1 * m1[i] + (double)u.rest1 * x;
+            v1[i] = b2 * v1[i] + (double)u.rest2 * x * x;
             w1[i] -= lr * m1[i] * (double)u.correction1 / (sqrt(v1[i] * (double)u.correction2) + e);
         }
         near((double)w[i], w1[i], 10, "weight");

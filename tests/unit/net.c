@@ -431,8 +431,7 @@ static void huge_numbers(void **state) {
       "input shape=1x1x1\naffine units=16777216\naffine units=16777216",
       "input shape=65535x1x1\nconv filters=65536 kernel=1",
       "input shape=1x64x64\nconv filters=65536 kernel=64x64\naffine units=10",
-      "input shape=1x1x1\nconv filters=8 kernel=1024 pad=1023\nconv filters=8 kernel=1024 dilation=2 "
-      "pad=1024",
+      "input shape=1x9x9\nconv filters=8 kernel=1024 dilation=2 pad=1024\naffine units=2",
       "input shape=1x65535x1\nconv filters=1 kernel=1024x1 dilation=66x1 pad=1024x0\naffine units=2",
       "input shape=1x1x1\nmaxpool kernel=65535 pad=32767 round=floor\nrelu",
       "input shape=4096x1x1\nconv filters=4096 kernel=1 groups=4096\nconv filters=65536 kernel=1 groups=4096",

@@ -183,9 +183,15 @@ static void copy_weights(cnn_plan *to, const cnn_plan *from) {
   free(weights);
 }
 
+static uint32_t bits_of(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
 static void same_bits(const float *a, const float *b, int64_t count, const char *what, const char *net) {
   for (int64_t i = 0; i < count; i++)
-    if (memcmp(a + i, b + i, sizeof *a))
+    if (bits_of(a[i]) != bits_of(b[i]))
       fail_msg("%s: element %" PRId64 " of %" PRId64 " is %.9g and %.9g, of\n%s", what, i, count,
                (double)a[i], (double)b[i], net);
 }
@@ -258,16 +264,12 @@ static void weights_of_every_example(void **state) {
   (void)state;
   for (const struct layer_class *const *class = layer_classes; *class; class ++)
     for (const char *const *example = (*class)->examples; example && *example; example++) {
-      cnn_shape in;
-      int used = 0;
-      char text[512];
-      assert_int_equal(sscanf(*example, "in=%" SCNd64 "x%" SCNd64 "x%" SCNd64 "x%" SCNd64 "%n", &in.n, &in.c,
-                              &in.h, &in.w, &used),
-                       4);
-      snprintf(text, sizeof text, "input shape=%" PRId64 "x%" PRId64 "x%" PRId64 "\n%s%s\n", in.c, in.h, in.w,
-               (*class)->name, *example + used);
+      char text[512]; /* "in=2x3x8x8 filters=4 ..." is two images of 3x8x8 */
+      const char *shape = strchr(*example, 'x') + 1;
+      int length = (int)strcspn(shape, " ");
+      snprintf(text, sizeof text, "input shape=%.*s\n%s%s\n", length, shape, (*class)->name, shape + length);
       cnn_net *net = parse(text);
-      cnn_plan *plan = plan_of(net, training(in.n));
+      cnn_plan *plan = plan_of(net, training(2));
       int64_t count, again;
       free(all(plan, cnn_plan_get_weight, &count));
       float *set = values(5, count + 1);
@@ -342,6 +344,16 @@ static void weights_begin_as_asked(void **state) {
   check_statistics(plan, "affine1.weight", 50 * 1440, sqrt(2.0 / 1440));
   check_statistics(plan, "affine2.weight", 400 * 50, 0.5);
   check_statistics(plan, "affine3.weight", 10 * 400, 0);
+  cnn_plan_free(plan);
+  cnn_net_free(net);
+  net = parse("input shape=30x1x1\naffine units=30 init=normal:1\naffine units=30 init=normal:1");
+  plan = plan_of(net, training(1));
+  float first[900], second[900];
+  double dot = 0; /* weights alike in all but their place are not alike in value */
+  assert_int_equal(cnn_plan_get_weight(plan, "affine1.weight", first, 900), CNN_OK);
+  assert_int_equal(cnn_plan_get_weight(plan, "affine2.weight", second, 900), CNN_OK);
+  for (int i = 0; i < 900; i++) dot += (double)first[i] * (double)second[i];
+  assert_true(fabs(dot) < 4 * 30);
   cnn_plan_free(plan);
   cnn_net_free(net);
 }
@@ -726,16 +738,23 @@ static void smaller_batches(void **state) {
 /* Many steps on changing batches and weights: what was never written, halos above all, is still zero. */
 static void halos_stay_zero(void **state) {
   (void)state;
-  static const char *const texts[] = {
-      "input shape=2x7x7\nconv filters=17 kernel=5 pad=2\nrelu\nconv filters=6 kernel=5 pad=2\ntanh\n"
-      "conv filters=16 kernel=3 pad=2 dilation=2\nconv filters=4 kernel=3 stride=2 pad=2 round=floor\naffine "
-      "units=5\nsoftmax",
-      "input shape=1x8x8\nconv filters=3 kernel=3 pad=2\nmaxpool kernel=3 stride=2 pad=1 round=ceil\nrelu\n"
-      "conv filters=33 kernel=3x1 pad=2x0 groups=3\navgpool kernel=2 pad=1 round=ceil\nconv filters=2 "
-      "kernel=5 "
-      "pad=2\nflatten\naffine units=5",
-      "input shape=20x5x6\nsoftmax\nconv filters=5 kernel=3 pad=2 groups=5\nsigmoid\nconv filters=5 kernel=3 "
-      "pad=2 groups=5 bias=no\naffine units=5\nrelu"};
+  static const char *const texts[] = {("input shape=2x7x7\n"
+                                       "conv filters=17 kernel=5 pad=2\nrelu\n"
+                                       "conv filters=6 kernel=5 pad=2\ntanh\n"
+                                       "conv filters=16 kernel=3 pad=2 dilation=2\n"
+                                       "conv filters=4 kernel=3 stride=2 pad=2 round=floor\n"
+                                       "affine units=5\nsoftmax"),
+                                      ("input shape=1x8x8\n"
+                                       "conv filters=3 kernel=3 pad=2\n"
+                                       "maxpool kernel=3 stride=2 pad=1 round=ceil\nrelu\n"
+                                       "conv filters=33 kernel=3x1 pad=2x0 groups=3\n"
+                                       "avgpool kernel=2 pad=1 round=ceil\n"
+                                       "conv filters=2 kernel=5 pad=2\n"
+                                       "flatten\naffine units=5"),
+                                      ("input shape=20x5x6\nsoftmax\n"
+                                       "conv filters=5 kernel=3 pad=2 groups=5\nsigmoid\n"
+                                       "conv filters=5 kernel=3 pad=2 groups=5 bias=no\n"
+                                       "affine units=5\nrelu")};
   enum { BATCH = 6, STEPS = 25 };
   for (size_t t = 0; t < sizeof texts / sizeof *texts; t++) {
     cnn_net *net = parse(texts[t]);

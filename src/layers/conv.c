@@ -85,8 +85,11 @@ static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out)
   CNN_TRY(cnn_shape_count(
       (cnn_shape){c->filters + BLOCK * c->groups, in[0].c / c->groups, c->kernel[0], c->kernel[1]},
       &weights));
-  if (weights > INT32_MAX / 2)
-    return CNN_FAIL(CNN_E_SHAPE, "the filters have too many weights: at most 2^30");
+  int64_t channels =
+      in[0].c > c->filters ? in[0].c : c->filters; /* taps of either direction, 16 floats each */
+  if (weights > INT32_MAX / 2 || channels / c->groups * c->kernel[0] * c->kernel[1] > INT32_MAX / BLOCK)
+    return CNN_FAIL(CNN_E_SHAPE,
+                    "the filters have too many weights: at most 2^30 in all, and 2^27 for one channel");
   return CNN_OK;
 }
 
@@ -165,10 +168,9 @@ static void fill_phase(const struct config *config, const struct ledger *l, cons
     }
   for (int64_t g = 0; g < config->groups; g++)
     for (int64_t first = 0; first < t->fn; first += BLOCK)
-      for (int64_t fh = 0; fh < config->kernel[0]; fh++)
-        for (int64_t fw = 0; fw < config->kernel[1]; fw++) {
-          int64_t oh, ow;
-          if (!meets(a, fh, config->pad[0], config->stride[0], config->dilation[0], &oh)) continue;
+      for (int64_t fh = 0, oh; fh < config->kernel[0]; fh++) {
+        if (!meets(a, fh, config->pad[0], config->stride[0], config->dilation[0], &oh)) continue;
+        for (int64_t fw = 0, ow; fw < config->kernel[1]; fw++) {
           if (!meets(b, fw, config->pad[1], config->stride[1], config->dilation[1], &ow)) continue;
           for (int64_t f = first; f < t->fn && f < first + BLOCK; f++) {
             int64_t m = phase->depth++;
@@ -178,6 +180,7 @@ static void fill_phase(const struct config *config, const struct ledger *l, cons
                 (struct tap){(int32_t)at, (int32_t)(tap_number(config, t->fn, BLOCK, f, fh, fw) * BLOCK)};
           }
         }
+      }
   phase->depth /= config->groups;
 }
 

@@ -12,7 +12,7 @@ struct pool_config {
 
 #define POOL_PARAMS                                                                           \
   {"kernel", PARAM_PAIR, offsetof(struct pool_config, kernel), NULL, 1,                       \
-   65535,    NULL,       "height and width of the window"},                                   \
+   4096,     NULL,       "height and width of the window"},                                   \
       {"stride",                                                                              \
        PARAM_PAIR,                                                                            \
        offsetof(struct pool_config, stride),                                                  \

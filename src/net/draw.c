@@ -227,6 +227,7 @@ static cnn_status count_memory(cnn_plan *plan) {
     fits = fits && grow(&m->scratch, 1, (int64_t)ledger->table_used);
   }
   fits = fits && grow(&m->scratch, plan->options.threads * bytes, scratch);
+  fits = fits && grow(&m->scratch, 1, plan_steps_floats(plan) * bytes);
   fits = fits && grow(&m->activations, plan->options.threads * bytes, plan->passing);
   fits = fits && grow(&m->activations, batch * bytes, plan->image);
   m->weights = plan->range * bytes;

@@ -17,7 +17,6 @@ void cnn_plan_free(cnn_plan *plan) {
   mem_pages_free(plan->arena, plan->arena_bytes);
   mem_free(plan->order.bricks);
   mem_free(plan->planned);
-  mem_free(plan->steps);
   mem_free(plan->places);
   mem_free(plan->segments);
   mem_free(plan->prepare);
@@ -115,6 +114,7 @@ static void carve_all(cnn_plan *plan) {
   int64_t groups = (plan->options.batch + plan->options.group - 1) / plan->options.group, scratch = 0,
           weight_at = 0;
   bool training = plan->options.mode == CNN_TRAIN;
+  plan->steps = (struct step *)carve(&at, plan_steps_floats(plan));
   plan->weights = carve(&at, plan->range);
   if (training) plan->gradients = carve(&at, plan->range);
   char *partials = at;
@@ -177,9 +177,8 @@ cnn_status plan_new(const cnn_net *net, const cnn_plan_options *options, bool in
   cnn_status status = kernels_pick(&plan->kernels);
   if (status == CNN_OK) status = plan_draw(plan);
   if (status == CNN_OK) {
-    plan->steps = mem_zeroed((size_t)(net->count * plan->options.threads), sizeof *plan->steps);
     plan->arena_bytes = (size_t)plan->memory.total;
-    plan->arena = plan->steps ? mem_pages(plan->arena_bytes) : NULL;
+    plan->arena = mem_pages(plan->arena_bytes);
     if (!plan->arena)
       status = status_no_memory(plan->arena_bytes, "the plan's memory; make the batch smaller");
   }

@@ -2,8 +2,8 @@
  *
  * Memory. One allocation holds, in this order,
  *
- *     weights | gradients | partial sums | tables | scratch and passing values of each thread | image 0 |
- * image 1 | ...
+ *     steps | weights | gradients | partial sums | tables | scratch and passing values of each thread | image
+ * 0 | image 1 | ...
  *
  * The memory of ONE image is what layout.c draws: every output, gradient and saved value of one image
  * has a place in it, and two whose lifetimes do not meet may share one. Image n stands n * image floats
@@ -88,6 +88,12 @@ cnn_status plan_draw(cnn_plan *plan);
 
 /* What a plan would take, without taking it. */
 cnn_status plan_memory(const cnn_net *net, const cnn_plan_options *options, cnn_memory *memory);
+
+/* Floats that the steps of all threads take. */
+static inline int64_t plan_steps_floats(const cnn_plan *plan) {
+  int64_t bytes = (int64_t)sizeof(struct step) * plan->net->count * plan->options.threads;
+  return (bytes + 63) / 64 * 64 / (int64_t)sizeof(float);
+}
 
 /* Give every place that is passing, or every one that is not, its offset; returns the floats of them all. */
 int64_t layout_places(struct place *places, int count, bool passing);

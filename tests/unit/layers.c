@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -18,11 +19,15 @@ static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon
 
 /* "in=2x3x8x8 filters=4 ..." into the shape and the rest. */
 static const char *parse_example(const char *example, cnn_shape *in) {
-  int used = 0;
-  assert_int_equal(sscanf(example, "in=%" SCNd64 "x%" SCNd64 "x%" SCNd64 "x%" SCNd64 "%n", &in->n, &in->c,
-                          &in->h, &in->w, &used),
-                   4);
-  return example + used;
+  int64_t *dim[4] = {&in->n, &in->c, &in->h, &in->w};
+  assert_int_equal(strncmp(example, "in=", 3), 0);
+  char *end = (char *)example + 2; /* before the first number stands '=', before the others 'x' */
+  for (int i = 0; i < 4; i++) {
+    assert_int_equal(*end, i ? 'x' : '=');
+    *dim[i] = strtoll(end + 1, &end, 10);
+    assert_true(*dim[i] > 0);
+  }
+  return end;
 }
 
 static struct probe *probe(const struct layer_class *class, const char *words, cnn_shape in, int threads) {

@@ -78,7 +78,3 @@ void status_prefix(const char *format, ...) {
   snprintf(text + length, sizeof text - (size_t)length, "%s", sentence);
   keep(text);
 }
-
-cnn_status status_no_memory(size_t bytes, const char *what) {
-  return status_fail(CNN_E_MEMORY, "out of memory: %zu bytes for %s", bytes, what);
-}

@@ -25,7 +25,9 @@ static inline cnn_status status_kept(cnn_status told, cnn_status status) {
 void status_prefix(const char *format, ...) CNN_PRINTF(1, 2);
 
 /* The usual sentence where memory is out. */
-cnn_status status_no_memory(size_t bytes, const char *what);
+static inline cnn_status status_no_memory(size_t bytes, const char *what) {
+  return CNN_FAIL(CNN_E_MEMORY, "out of memory: %zu bytes for %s", bytes, what);
+}
 
 /* Return from the enclosing function where the call failed. */
 #define CNN_TRY(call)                                      \

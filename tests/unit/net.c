@@ -220,7 +220,7 @@ static void mistakes(void **state) {
       {INPUT "maxpool kernel=2x2x2", CNN_E_ARGUMENT, "t:2: maxpool: kernel=2x2x2: an integer or HxW wanted"},
       {INPUT "maxpool kernel=2x", CNN_E_ARGUMENT, "t:2: maxpool: kernel=2x: an integer or HxW wanted"},
       {INPUT "maxpool kernel=2x0", CNN_E_ARGUMENT,
-       "t:2: maxpool: kernel=0 is out of range: it must be 1 to 65535"},
+       "t:2: maxpool: kernel=0 is out of range: it must be 1 to 4096"},
       {"input shape=28x28\nrelu", CNN_E_ARGUMENT, "t:1: input: shape=28x28: CxHxW, as in 1x28x28, wanted"},
       {"input shape=1x28x0\nrelu", CNN_E_ARGUMENT,
        "t:1: input: shape=0 is out of range: it must be 1 to 65535"},

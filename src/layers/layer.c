@@ -49,6 +49,18 @@ void ledger_weight(struct ledger *ledger, const char *suffix, int dims, const in
   memcpy(w->dim, dim, (size_t)dims * sizeof *dim);
 }
 
+cnn_status same_shape(const void *config, const cnn_shape *in, cnn_shape *out) {
+  (void)config;
+  *out = in[0];
+  return CNN_OK;
+}
+
+void book_in_place(const void *config, struct ledger *ledger) {
+  (void)config;
+  ledger->in_place = true;
+  ledger->keeps_y = true;
+}
+
 void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups, int64_t stride,
                 int64_t count) {
   for (int64_t step = 1; step < groups; step *= 2)

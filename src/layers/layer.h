@@ -176,6 +176,11 @@ const char *params_type(const struct param *param);
 
 /* ---- Helpers that several layers share (window.c, layer.c) ---- */
 
+/* shape() and book() of layers whose output has the input's shape, may stand in its place, and is what
+ * their backward reads. */
+cnn_status same_shape(const void *config, const cnn_shape *in, cnn_shape *out);
+void book_in_place(const void *config, struct ledger *ledger);
+
 /* Equation (7.1) on both axes, with the layer's words in the sentence. */
 cnn_status window_shape(const int64_t kernel[2], const int64_t stride[2], const int64_t pad[2],
                         const int64_t dilation[2], int round, cnn_shape in, int64_t *oh, int64_t *ow);

@@ -1,18 +1,6 @@
 /* relu: y = max(x, 0), element by element (5.5.1 of the book). NaN stays NaN. */
 #include "layers/layer.h"
 
-static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out) {
-  (void)config;
-  *out = in[0];
-  return CNN_OK;
-}
-
-static void book(const void *config, struct ledger *ledger) {
-  (void)config;
-  ledger->in_place = true;
-  ledger->keeps_y = true;
-}
-
 static void naive(const struct naive *s) {
   int64_t count = s->out.n * s->out.c * s->out.h * s->out.w;
   for (int64_t i = 0; i < count; i++) s->y[i] = s->x[0][i] < 0 ? 0 : s->x[0][i];
@@ -34,8 +22,8 @@ const struct layer_class layer_relu = {
     .summary = "max(x, 0), element by element",
     .inputs = 1,
     .before_max = true,
-    .shape = shape,
-    .book = book,
+    .shape = same_shape,
+    .book = book_in_place,
     .naive = naive,
     .forward = forward,
     .backward_data = backward_data,

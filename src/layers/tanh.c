@@ -3,18 +3,6 @@
 
 #include "layers/layer.h"
 
-static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out) {
-  (void)config;
-  *out = in[0];
-  return CNN_OK;
-}
-
-static void book(const void *config, struct ledger *ledger) {
-  (void)config;
-  ledger->in_place = true;
-  ledger->keeps_y = true;
-}
-
 static void naive(const struct naive *s) {
   int64_t count = s->out.n * s->out.c * s->out.h * s->out.w;
   for (int64_t i = 0; i < count; i++) {
@@ -38,8 +26,8 @@ const struct layer_class layer_tanh = {
     .name = "tanh",
     .summary = "hyperbolic tangent, element by element",
     .inputs = 1,
-    .shape = shape,
-    .book = book,
+    .shape = same_shape,
+    .book = book_in_place,
     .naive = naive,
     .forward = forward,
     .backward_data = backward_data,

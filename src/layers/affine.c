@@ -109,7 +109,7 @@ static void book(const void *config, struct ledger *l) {
   fill_inputs(l, t);
   for (int64_t u = 0; l->training && u < c->units; u++)
     t->across_taps[u] = (struct tap){(int32_t)view_offset(&l->step->dy, 0, u, 0, 0), (int32_t)(u * BLOCK)};
-  for (int64_t n = 0; l->training && n < l->group; n++)
+  for (int64_t n = 0; t->image_taps && n < l->group; n++)
     t->image_taps[n] = (struct tap){(int32_t)(n * x->image), (int32_t)(n * l->y.image)};
 }
 

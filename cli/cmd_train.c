@@ -281,6 +281,7 @@ static int run(struct train *train) {
   print_start(train);
   log_start(train);
   signal(SIGPIPE, SIG_IGN); /* `cnn train | head` must not lose the run */
+  signal(SIGXFSZ, SIG_IGN); /* nor `ulimit -f`: the write fails instead, and says so */
   catch_signals(train->trainer);
   cnn_status status = cnn_trainer_run(train->trainer);
   progress_clear(progress);

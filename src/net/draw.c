@@ -178,8 +178,7 @@ static cnn_status list_jobs(cnn_plan *plan) {
     plan->prepare_count = plan->collect_count = 0;
     for (int i = 0; i < plan->net->count; i++) {
       const struct ledger *ledger = &plan->planned[i].ledger;
-      int64_t range = 0;
-      for (int w = 0; w < ledger->weights; w++) range += ledger->weight[w].packed;
+      int64_t range = planned_range(&plan->planned[i]);
       for (int64_t p = 0; p < ledger->prepare_parts; p++, plan->prepare_count++)
         if (pass) plan->prepare[plan->prepare_count] = (struct job){i, JOB_PREPARE, p};
       if (!ledger->training || !ledger->weights) continue;
@@ -218,11 +217,8 @@ static cnn_status count_memory(cnn_plan *plan) {
                     group, plan->image, INT32_MAX / plan->image);
   for (int i = 0; i < plan->net->count; i++) {
     const struct ledger *ledger = &plan->planned[i].ledger;
-    int64_t range = 0;
-    for (int w = 0; w < ledger->weights; w++) range += ledger->weight[w].packed;
-    plan->range += range;
-    if (range && ledger->training && !ledger->weight_parts)
-      fits = fits && grow(&m->scratch, groups, (range + round_up(ledger->partial_extra)) * bytes);
+    plan->range += planned_range(&plan->planned[i]);
+    fits = fits && grow(&m->scratch, groups, planned_partial(&plan->planned[i]) * bytes);
     if (ledger->scratch > scratch) scratch = round_up(ledger->scratch);
     fits = fits && grow(&m->scratch, 1, (int64_t)ledger->table_used);
   }

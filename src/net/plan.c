@@ -120,10 +120,7 @@ static void carve_all(cnn_plan *plan) {
   char *partials = at;
   for (int i = 0; i < plan->net->count; i++) {
     const struct ledger *ledger = &plan->planned[i].ledger;
-    int64_t range = 0;
-    for (int w = 0; w < ledger->weights; w++) range += ledger->weight[w].packed;
-    if (range && training && !ledger->weight_parts)
-      carve(&at, groups * (range + (ledger->partial_extra + 15) / 16 * 16));
+    carve(&at, groups * planned_partial(&plan->planned[i]));
     if (ledger->scratch > scratch) scratch = (ledger->scratch + 15) / 16 * 16;
   }
   char *tables = at;
@@ -132,15 +129,12 @@ static void carve_all(cnn_plan *plan) {
   struct memory memory = {.passing = carve(&at, plan->passing * plan->options.threads)};
   memory.images = (float *)at;
   for (int i = 0; i < plan->net->count; i++) {
-    const struct ledger *ledger = &plan->planned[i].ledger;
     struct step *step = &plan->steps[i];
     carve_step(plan, i, memory, &weight_at);
     step->scratch = scratch_at;
     step->scratch_stride = scratch;
-    if (step->range && training && !ledger->weight_parts) {
-      step->partial_stride = step->range + (ledger->partial_extra + 15) / 16 * 16;
-      step->partial = carve(&partials, groups * step->partial_stride);
-    }
+    step->partial_stride = planned_partial(&plan->planned[i]);
+    if (step->partial_stride) step->partial = carve(&partials, groups * step->partial_stride);
   }
   for (int i = 0; i < plan->net->count; i++) carve_tables(plan, i, &tables);
   for (int t = 1; t < plan->options.threads; t++) copy_steps(plan, t);

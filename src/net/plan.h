@@ -40,6 +40,20 @@ struct planned {
   bool wants_gradient; /* of its output */
 };
 
+/* Floats of a brick's packed weights, and of one group's partial sums of their gradient: 0 where it has
+ * no weights, is not trained, or sums over the whole batch. */
+static inline int64_t planned_range(const struct planned *planned) {
+  int64_t range = 0;
+  for (int w = 0; w < planned->ledger.weights; w++) range += planned->ledger.weight[w].packed;
+  return range;
+}
+static inline int64_t planned_partial(const struct planned *planned) {
+  const struct ledger *ledger = &planned->ledger;
+  int64_t range = planned_range(planned);
+  if (!range || !ledger->training || ledger->weight_parts) return 0;
+  return range + (ledger->partial_extra + BLOCK - 1) / BLOCK * BLOCK;
+}
+
 /* Consecutive bricks that run together on few images at a time, so that these stay in the cache. */
 struct segment {
   int first, last; /* bricks, inclusive */

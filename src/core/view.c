@@ -1,14 +1,12 @@
 /* See view.h. */
 #include "core/view.h"
 
-int64_t view_layout(struct view *v, cnn_shape shape, int64_t block, struct halo halo, int64_t *first) {
-  int64_t rows = halo.top + shape.h + halo.bottom, columns = halo.left + shape.w + halo.right;
+int64_t view_layout(struct view *v, cnn_shape shape, int64_t block) {
   v->shape = shape;
   v->block = block;
   v->pixel = block;
-  v->row = columns * block;
-  v->plane = rows * v->row;
-  *first = halo.top * v->row + halo.left * block;
+  v->row = shape.w * block;
+  v->plane = shape.h * v->row;
   return (view_blocks(v) * v->plane + 15) / 16 * 16;
 }
 

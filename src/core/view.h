@@ -2,23 +2,18 @@
  *
  * Outside, tensors are n, c, h, w. Inside a plan, channels come in blocks of 16 that lie side by side:
  *
- *     image n:  [channel block][halo][row h][halo][column w][channel in block]
+ *     image n:  [channel block][row h][column w][channel in block]
  *
- * so that a vector holds 16 channels of one pixel. The network's input keeps n, c, h, w (block is 1).
- * A halo of zeros around each plane makes padding readable where a convolution wants it. */
+ * so that a vector holds 16 channels of one pixel. The network's input keeps n, c, h, w (block is 1). */
 #ifndef CNN_CORE_VIEW_H
 #define CNN_CORE_VIEW_H
 
 #include "cnn.h"
 
-struct halo {
-  int64_t top, bottom, left, right;
-};
-
 struct view {
-  float *data;     /* channel 0 of pixel (0, 0) of image 0, past the halo; NULL where there is none */
-  cnn_shape shape; /* n: the plan's batch */
-  int64_t block;   /* 1 or 16 */
+  float *data;                      /* channel 0 of pixel (0, 0) of image 0, NULL where there is none */
+  cnn_shape shape;                  /* n: the plan's batch */
+  int64_t block;                    /* 1 or 16 */
   int64_t image, plane, row, pixel; /* floats from one image, channel block, row, pixel to the next */
 };
 
@@ -31,14 +26,13 @@ static inline int64_t view_width(const struct view *v, int64_t b) {
   return left < v->block ? left : v->block;
 }
 
-/* Floats from data to an element; h and w may reach into the halo. */
+/* Floats from data to an element; h and w may lie outside. */
 static inline int64_t view_offset(const struct view *v, int64_t n, int64_t c, int64_t h, int64_t w) {
   return n * v->image + c / v->block * v->plane + h * v->row + w * v->pixel + c % v->block;
 }
 
-/* Lay out one image of shape with a halo: sets all but data and image; returns its floats, a multiple
- * of 16, and in *first the floats before pixel (0, 0). */
-int64_t view_layout(struct view *v, cnn_shape shape, int64_t block, struct halo halo, int64_t *first);
+/* Lay out one image of shape: sets all but data and image; returns its floats, a multiple of 16. */
+int64_t view_layout(struct view *v, cnn_shape shape, int64_t block);
 
 /* Copy images n0 .. n1-1 between a view and dense n, c, h, w floats (those of image n0 first). */
 void view_read(const struct view *v, int64_t n0, int64_t n1, float *dense);

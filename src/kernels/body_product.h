@@ -1,16 +1,19 @@
 /* The matrix product behind convolution and affine layers (struct product in kernels.h says what it is).
  *
  * C is computed in tiles of up to TILE_ROWS rows by two vectors of columns whose sums stay in registers
- * while k runs. Loops, from outside: blocks of DEPTH taps (so that the panels of B in use stay in the
- * L1 cache), pairs of vectors of columns, tiles of rows. Between blocks of taps the sums wait in C: a
- * float stored and loaded again is the same float, so the chain of additions is not cut.
+ * while k runs; of very few rows, as when one image is asked for, a tile takes more vectors instead.
+ * Loops, from outside: blocks of about DEPTH values of k (so that the panels of B in use stay in the L1
+ * cache), vectors of columns, tiles of rows. Between blocks the sums wait in C: a float stored and loaded
+ * again is the same float, so the chain of additions is not cut.
  *
- * Sums have names of their own (c0a, c0b, c1a, ...), made by macro: compilers keep named variables in
+ * Sums have names of their own (c0_0, c0_1, c1_0, ...), made by macro: compilers keep named variables in
  * registers where they spill an array. */
 
 #if VL == 1
 #define TILE_ROWS 2
 #elif VL == 16
+#define TILE_ROWS 12
+#elif defined(__aarch64__)
 #define TILE_ROWS 8
 #else
 #define TILE_ROWS 6
@@ -18,128 +21,240 @@
 enum { DEPTH = 256 };
 
 struct tile {
-  const float *a, *b0, *b1;     /* b1: panel and lane of the second vector */
-  const int32_t *a_row, *c_row; /* of the tile's first row */
-  const struct tap *taps;
-  int64_t depth;
-  float *c0, *c1;
-  const float *start0, *start1; /* NULL: 0 */
+  const float *a, *b; /* b: panel and lane of the first vector */
+  const int32_t *a_row, *c_row;
+  const struct run *runs;
+  int64_t skip, depth; /* steps of the first run that are done already; steps to do */
+  int64_t a_step, b_step, b_panel, c_panel;
+  float *c;
+  const float *start; /* NULL: 0 */
   bool add;
 };
 
-#define EACH_1(M) M(0)
-#define EACH_2(M) EACH_1(M) M(1)
-#define EACH_3(M) EACH_2(M) M(2)
-#define EACH_4(M) EACH_3(M) M(3)
-#define EACH_5(M) EACH_4(M) M(4)
-#define EACH_6(M) EACH_5(M) M(5)
-#define EACH_7(M) EACH_6(M) M(6)
-#define EACH_8(M) EACH_7(M) M(7)
+/* M(i, V) for each row i of R. */
+#define ROWS_1(M, V)  M(0, V)
+#define ROWS_2(M, V)  ROWS_1(M, V) M(1, V)
+#define ROWS_3(M, V)  ROWS_2(M, V) M(2, V)
+#define ROWS_4(M, V)  ROWS_3(M, V) M(3, V)
+#define ROWS_5(M, V)  ROWS_4(M, V) M(4, V)
+#define ROWS_6(M, V)  ROWS_5(M, V) M(5, V)
+#define ROWS_7(M, V)  ROWS_6(M, V) M(6, V)
+#define ROWS_8(M, V)  ROWS_7(M, V) M(7, V)
+#define ROWS_9(M, V)  ROWS_8(M, V) M(8, V)
+#define ROWS_10(M, V) ROWS_9(M, V) M(9, V)
+#define ROWS_11(M, V) ROWS_10(M, V) M(10, V)
+#define ROWS_12(M, V) ROWS_11(M, V) M(11, V)
+/* M(i, v) for each vector v of V. */
+#define VECS_1(M, i) M(i, 0)
+#define VECS_2(M, i) VECS_1(M, i) M(i, 1)
+#define VECS_3(M, i) VECS_2(M, i) M(i, 2)
+#define VECS_4(M, i) VECS_3(M, i) M(i, 3)
+#define VECS_6(M, i) VECS_4(M, i) M(i, 4) M(i, 5)
+#define VECS_8(M, i) VECS_6(M, i) M(i, 6) M(i, 7)
 
-/* The empty asm makes a pointer of each row: compilers would rather add the row's offset at each tap. */
-#define ROW(i)                            \
-  const float *a##i = t->a + t->a_row[i]; \
+/* Floats from vector 0 of a tile to vector v, in panels so far apart. A tile of more than one vector
+ * begins at a panel, or holds no more than one panel does. */
+#define AT(v, panel) ((v)*VL / BLOCK * (panel) + (v)*VL % BLOCK)
+
+#define NAME(i, v)     vec c##i##_##v;
+#define NAME_ROW(i, V) VECS_##V(NAME, i)
+/* The empty asm makes a pointer of each row: compilers would rather add the row's offset at each step. */
+#define ROW(i, V)                      \
+  const float *a##i = a + t->a_row[i]; \
   __asm__("" : "+r"(a##i));
-#define LOAD_A(i) c##i##a = vec_load(c0 + c_row[i]);
-#define LOAD_B(i) c##i##b = vec_load(c1 + c_row[i]);
-#define INIT_A(i) c##i##a = first;
-#define INIT_B(i) c##i##b = second;
-#define NAME_A(i) vec c##i##a;
-#define NAME_B(i) vec c##i##b;
-#define STEP_A(i) c##i##a = vec_fma(vec_all(a##i[tap.a]), b, c##i##a);
-#define STEP_AB(i)                    \
-  {                                   \
-    vec x = vec_all(a##i[tap.a]);     \
-    c##i##a = vec_fma(x, b, c##i##a); \
-    c##i##b = vec_fma(x, d, c##i##b); \
-  }
-#define STORE_A(i) vec_store(c0 + c_row[i], c##i##a);
-#define STORE_B(i) vec_store(c1 + c_row[i], c##i##b);
+#define LOAD(i, v)     c##i##_##v = vec_load(c + t->c_row[i] + AT(v, c_panel));
+#define LOAD_ROW(i, V) VECS_##V(LOAD, i)
+#define INIT(i, v)     c##i##_##v = start_##v;
+#define INIT_ROW(i, V) VECS_##V(INIT, i)
+#define START(i, v)    vec start_##v = t->start ? vec_load(t->start + (v)*VL) : vec_all(0);
+#define COLUMN(i, v)   vec b_##v = vec_load(b + AT(v, b_panel));
+#define STEP(i, v)     c##i##_##v = vec_fma(x##i, b_##v, c##i##_##v);
+#define STEP_ROW(i, V)          \
+  vec x##i = vec_all(a##i[at]); \
+  VECS_##V(STEP, i)
+#define STORE(i, v)     vec_store(c + t->c_row[i] + AT(v, c_panel), c##i##_##v);
+#define STORE_ROW(i, V) VECS_##V(STORE, i)
 
-/* tile_R_1: R rows by one vector; tile_R_2: R rows by two. */
-#define TILE(R)                                                                         \
-  static void tile_##R##_1(const struct tile *t) {                                      \
-    float *c0 = t->c0;                                                                  \
-    const int32_t *c_row = t->c_row;                                                    \
-    EACH_##R(NAME_A) if (t->add) { EACH_##R(LOAD_A) }                                   \
-    else {                                                                              \
-      vec first = t->start0 ? vec_load(t->start0) : vec_all(0);                         \
-      EACH_##R(INIT_A)                                                                  \
-    }                                                                                   \
-    const struct tap *taps = t->taps, *end = taps + t->depth;                           \
-    const float *b0 = t->b0;                                                            \
-    EACH_##R(ROW) for (; taps < end; taps++) {                                          \
-      struct tap tap = *taps;                                                           \
-      vec b = vec_load(b0 + tap.b);                                                     \
-      EACH_##R(STEP_A)                                                                  \
-    }                                                                                   \
-    EACH_##R(STORE_A)                                                                   \
-  }                                                                                     \
-  static void tile_##R##_2(const struct tile *t) {                                      \
-    float *c0 = t->c0, *c1 = t->c1;                                                     \
-    const int32_t *c_row = t->c_row;                                                    \
-    EACH_##R(NAME_A) EACH_##R(NAME_B) if (t->add) { EACH_##R(LOAD_A) EACH_##R(LOAD_B) } \
-    else {                                                                              \
-      vec first = t->start0 ? vec_load(t->start0) : vec_all(0);                         \
-      vec second = t->start1 ? vec_load(t->start1) : vec_all(0);                        \
-      EACH_##R(INIT_A) EACH_##R(INIT_B)                                                 \
-    }                                                                                   \
-    const struct tap *taps = t->taps, *end = taps + t->depth;                           \
-    const float *b0 = t->b0, *b1 = t->b1;                                               \
-    EACH_##R(ROW) for (; taps < end; taps++) {                                          \
-      struct tap tap = *taps;                                                           \
-      vec b = vec_load(b0 + tap.b), d = vec_load(b1 + tap.b);                           \
-      EACH_##R(STEP_AB)                                                                 \
-    }                                                                                   \
-    EACH_##R(STORE_A) EACH_##R(STORE_B)                                                 \
+#define TILE(R, V)                                                                                    \
+  static void tile_##R##_##V(const struct tile *t) {                                                  \
+    const float *a = t->a;                                                                            \
+    float *c = t->c;                                                                                  \
+    int64_t a_step = t->a_step, b_step = t->b_step;                                                   \
+    int64_t b_panel = t->b_panel, c_panel = t->c_panel;                                               \
+    (void)b_panel, (void)c_panel;                                                                     \
+    ROWS_##R(NAME_ROW, V) if (t->add) { ROWS_##R(LOAD_ROW, V) }                                       \
+    else {VECS_##V(START, 0) ROWS_##R(INIT_ROW, V)} ROWS_##R(ROW, V) const struct run *run = t->runs; \
+    int64_t skip = t->skip;                                                                           \
+    for (int64_t left = t->depth; left > 0; run++, skip = 0) {                                        \
+      int64_t at = run->a + skip * a_step, steps = run->count - skip;                                 \
+      const float *b = t->b + run->b + skip * b_step;                                                 \
+      if (steps > left) steps = left;                                                                 \
+      left -= steps;                                                                                  \
+      for (; steps > 0; steps--, at += a_step, b += b_step) {                                         \
+        VECS_##V(COLUMN, 0) ROWS_##R(STEP_ROW, V)                                                     \
+      }                                                                                               \
+    }                                                                                                 \
+    ROWS_##R(STORE_ROW, V)                                                                            \
   }
 
-TILE(1)
-TILE(2)
-#if TILE_ROWS > 2
-TILE(3)
-TILE(4)
-TILE(5)
-TILE(6)
-#endif
-#if TILE_ROWS > 6
-TILE(7)
-TILE(8)
+#if VL == 1
+TILE(1, 1)
+TILE(1, 2)
+TILE(2, 1) TILE(2, 2)
+#elif VL == 16
+TILE(1, 1)
+TILE(1, 2)
+TILE(1, 8) TILE(2, 1) TILE(2, 2) TILE(2, 8) TILE(3, 1) TILE(3, 2) TILE(3, 6) TILE(4, 1) TILE(4, 2) TILE(4, 4)
+    TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2) TILE(9, 1)
+        TILE(9, 2) TILE(10, 1) TILE(10, 2) TILE(11, 1) TILE(11, 2) TILE(12, 1) TILE(12, 2)
+#elif VL == 4
+TILE(1, 1)
+TILE(1, 2)
+TILE(1, 8) TILE(2, 1) TILE(2, 2) TILE(2, 8) TILE(3, 1) TILE(3, 2) TILE(3, 4) TILE(4, 1) TILE(4, 2) TILE(4, 4)
+    TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
+#else
+TILE(1, 1)
+TILE(1, 2)
+TILE(1, 8) TILE(2, 1) TILE(2, 2) TILE(2, 6) TILE(3, 1) TILE(3, 2) TILE(3, 4) TILE(4, 1) TILE(4, 2) TILE(5, 1)
+    TILE(5, 2) TILE(6, 1) TILE(6, 2)
 #endif
 
-static void (*const tiles[][2])(const struct tile *) = {
-    {tile_1_1, tile_1_2}, {tile_2_1, tile_2_2},
-#if TILE_ROWS > 2
-    {tile_3_1, tile_3_2}, {tile_4_1, tile_4_2}, {tile_5_1, tile_5_2}, {tile_6_1, tile_6_2},
-#endif
-#if TILE_ROWS > 6
-    {tile_7_1, tile_7_2}, {tile_8_1, tile_8_2},
-#endif
+/* Where rows are few: tiles of WIDE(rows) vectors, if there are so many left. */
+#if VL == 1
+    enum {
+      WIDE_ROWS = 1
+    };
+static const int widest[WIDE_ROWS] = {2};
+static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
+    /* [vectors][rows] */
+    [1] = {[1] = tile_1_1, [2] = tile_2_1},
+    [2] = {[1] = tile_1_2, [2] = tile_2_2},
 };
+#elif VL == 16
+            enum {
+              WIDE_ROWS = 5
+            };
+static const int widest[WIDE_ROWS] = {2, 8, 8, 6, 4};
+static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
+    /* [vectors][rows] */
+    [1] = {[1] = tile_1_1,
+           [2] = tile_2_1,
+           [3] = tile_3_1,
+           [4] = tile_4_1,
+           [5] = tile_5_1,
+           [6] = tile_6_1,
+           [7] = tile_7_1,
+           [8] = tile_8_1,
+           [9] = tile_9_1,
+           [10] = tile_10_1,
+           [11] = tile_11_1,
+           [12] = tile_12_1},
+    [2] = {[1] = tile_1_2,
+           [2] = tile_2_2,
+           [3] = tile_3_2,
+           [4] = tile_4_2,
+           [5] = tile_5_2,
+           [6] = tile_6_2,
+           [7] = tile_7_2,
+           [8] = tile_8_2,
+           [9] = tile_9_2,
+           [10] = tile_10_2,
+           [11] = tile_11_2,
+           [12] = tile_12_2},
+    [4] = {[4] = tile_4_4},
+    [6] = {[3] = tile_3_6},
+    [8] = {[1] = tile_1_8, [2] = tile_2_8},
+};
+#elif VL == 4
+        enum {
+          WIDE_ROWS = 5
+        };
+static const int widest[WIDE_ROWS] = {2, 8, 8, 4, 4};
+static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
+    /* [vectors][rows] */
+    [1] = {[1] = tile_1_1,
+           [2] = tile_2_1,
+           [3] = tile_3_1,
+           [4] = tile_4_1,
+           [5] = tile_5_1,
+           [6] = tile_6_1,
+           [7] = tile_7_1,
+           [8] = tile_8_1},
+    [2] = {[1] = tile_1_2,
+           [2] = tile_2_2,
+           [3] = tile_3_2,
+           [4] = tile_4_2,
+           [5] = tile_5_2,
+           [6] = tile_6_2,
+           [7] = tile_7_2,
+           [8] = tile_8_2},
+    [4] = {[3] = tile_3_4, [4] = tile_4_4},
+    [8] = {[1] = tile_1_8, [2] = tile_2_8},
+};
+#else
+        enum {
+          WIDE_ROWS = 4
+        };
+static const int widest[WIDE_ROWS] = {2, 8, 6, 4};
+static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
+    /* [vectors][rows] */
+    [1] = {[1] = tile_1_1, [2] = tile_2_1, [3] = tile_3_1, [4] = tile_4_1, [5] = tile_5_1, [6] = tile_6_1},
+    [2] = {[1] = tile_1_2, [2] = tile_2_2, [3] = tile_3_2, [4] = tile_4_2, [5] = tile_5_2, [6] = tile_6_2},
+    [4] = {[3] = tile_3_4},
+    [6] = {[2] = tile_2_6},
+    [8] = {[1] = tile_1_8},
+};
+#endif
+
+/* Where a walk over the runs has come to. */
+struct place_in_runs {
+  const struct run *run;
+  int64_t skip;
+};
+
+static struct place_in_runs further(struct place_in_runs place, int64_t steps) {
+  place.skip += steps;
+  while (place.skip > 0 && place.skip >= place.run->count) place.skip -= place.run++->count;
+  return place;
+}
+
+/* Columns from vector v on, `wide` vectors of them: all tiles of rows. */
+static void product_columns(const struct product *p, struct tile *t, int64_t v, int wide, int64_t k,
+                            int64_t row_tiles) {
+  enum { PER_PANEL = BLOCK / VL };
+  void (*const *run)(const struct tile *) = tiles[wide];
+  t->b = p->b + v / PER_PANEL * p->b_panel + v % PER_PANEL * VL;
+  t->c = p->c + v / PER_PANEL * p->c_panel + v % PER_PANEL * VL;
+  t->start = p->start && k == 0 ? p->start + v * VL : NULL;
+  for (int64_t i = 0, row = 0; i < row_tiles; i++) { /* rows are dealt evenly: 25 rows make five tiles of 5 */
+    int64_t next = p->rows * (i + 1) / row_tiles;
+    t->a_row = p->a_row + row;
+    t->c_row = p->c_row + row;
+    run[next - row](t);
+    row = next;
+  }
+}
 
 static void kernel_product(const struct product *p) {
   int64_t vectors = (p->columns + VL - 1) / VL, row_tiles = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
-  enum { PER_PANEL = BLOCK / VL };
-  for (int64_t k = 0; k < p->depth || k == 0; k += DEPTH) {
-    struct tile t = {.a = p->a, .taps = p->taps + k, .depth = p->depth - k < DEPTH ? p->depth - k : DEPTH};
+  int64_t blocks = p->depth ? (p->depth + DEPTH - 1) / DEPTH : 1;
+  int wide = p->rows < WIDE_ROWS ? widest[p->rows] : 2;
+  struct place_in_runs place = {p->runs, 0};
+  struct tile t = {
+      .a = p->a, .a_step = p->a_step, .b_step = p->b_step, .b_panel = p->b_panel, .c_panel = p->c_panel};
+  for (int64_t i = 0, k = 0; i < blocks; i++) { /* 288 steps make two blocks of 144 */
+    int64_t next = p->depth * (i + 1) / blocks;
+    t.runs = place.run;
+    t.skip = place.skip;
+    t.depth = next - k;
     t.add = p->add || k > 0;
-    for (int64_t v = 0; v < vectors; v += 2) {
-      int64_t w = v + 1; /* the second vector */
-      t.b0 = p->b + v / PER_PANEL * p->b_panel + v % PER_PANEL * VL;
-      t.b1 = p->b + w / PER_PANEL * p->b_panel + w % PER_PANEL * VL;
-      t.c0 = p->c + v / PER_PANEL * p->c_panel + v % PER_PANEL * VL;
-      t.c1 = p->c + w / PER_PANEL * p->c_panel + w % PER_PANEL * VL;
-      t.start0 = p->start ? p->start + v * VL : NULL;
-      t.start1 = p->start ? p->start + w * VL : NULL;
-      int64_t row = 0; /* rows are dealt evenly: 25 rows make five tiles of 5 */
-      for (int64_t i = 0; i < row_tiles; i++) {
-        int64_t next = p->rows * (i + 1) / row_tiles;
-        t.a_row = p->a_row + row;
-        t.c_row = p->c_row + row;
-        tiles[next - row - 1][w < vectors](&t);
-        row = next;
-      }
+    for (int64_t v = 0; v < vectors;) {
+      int take = vectors - v >= wide ? wide : vectors - v >= 2 ? 2 : 1;
+      product_columns(p, &t, v, take, k, row_tiles);
+      v += take;
     }
+    if (next < p->depth) place = further(place, next - k);
+    k = next;
   }
 }
 
@@ -149,15 +264,14 @@ static double kernel_fma_chain(int64_t steps) {
   float sum[VL], start = 1;
   __asm__ volatile("" : "+m"(start)); /* not known to the compiler */
   vec x = vec_all(start * 0.5F), y = vec_all(start * 0.25F);
-#define CHAIN(i)   vec r##i = vec_all(start * (i));
-#define ON(i)      r##i = vec_fma(r##i, x, y);
-#define SUM(i)     x = vec_add(x, r##i);
-#define EACH_12(M) EACH_8(M) M(8) M(9) M(10) M(11)
-  EACH_12(CHAIN)
+#define CHAIN(i, V) vec r##i = vec_all(start * (i));
+#define ON(i, V)    r##i = vec_fma(r##i, x, y);
+#define SUM(i, V)   x = vec_add(x, r##i);
+  ROWS_12(CHAIN, 1)
   for (int64_t s = 0; s < steps; s++) {
-    EACH_12(ON)
+    ROWS_12(ON, 1)
   }
-  EACH_12(SUM)
+  ROWS_12(SUM, 1)
   vec_store(sum, x);
   __asm__ volatile("" : : "m"(sum));
   return (double)steps * CHAINS * VL * 2;

@@ -52,11 +52,11 @@ static void kernel_softmax_backward(float *dx, int64_t dx_block, const float *dy
     }
 }
 
-/* lanes[k mod 16][channel] += x[taps[k].b + channel], for the 16 channels of a block. */
-static void kernel_sum_positions(float *lanes, const float *x, const struct tap *taps, int64_t depth) {
-  for (int64_t k = 0; k < depth; k++) {
+/* lanes[k mod 16][channel] += x[k * step + channel], for the 16 channels of a block. */
+static void kernel_sum_positions(float *lanes, const float *x, int64_t step, int64_t positions) {
+  for (int64_t k = 0; k < positions; k++) {
     float *lane = lanes + k % BLOCK * BLOCK;
-    const float *from = x + taps[k].b;
+    const float *from = x + k * step;
     for (int i = 0; i < BLOCK; i += VL) vec_store(lane + i, vec_add(vec_load(lane + i), vec_load(from + i)));
   }
 }

@@ -15,25 +15,27 @@
 
 enum { BLOCK = 16 }; /* floats in a channel block, a weight panel, and lanes of a reduction */
 
-/* One step of a chain of multiply-adds: offsets into A and B. */
-struct tap {
-  int32_t a, b;
+/* Consecutive steps of a chain of multiply-adds: offsets into A and B of the first. */
+struct run {
+  int32_t a, b, count;
 };
 
-/* C[i][j] = start[j] + sum over k of A[a_row[i] + taps[k].a] * B[taps[k].b + j], for `rows` rows i and
- * `columns` columns j, each element one chain of fused multiply-adds over ascending k.
+/* C[i][j] = start[j] + sum over k of A[a_row[i] + a(k)] * B[b(k) + j], for `rows` rows i and `columns`
+ * columns j, each element one chain of fused multiply-adds over ascending k. The offsets a(k) and b(k)
+ * come in runs: from one k to the next in a run they grow by a_step and b_step.
  *
  * This is the product of section 7.4 without its matrix: the row i of im2col is never laid out, its
- * element k is read where it stands, at a_row[i] + taps[k].a. Columns come in panels of 16: column j
- * of B is at panel j/16 (b_panel floats apart), lane j%16, and likewise for C. Of a last panel only
- * whole vectors that hold a column are written: up to column 16 * panels, depending on the
- * instruction set; those extra columns hold nothing of meaning. */
+ * element k is read where it stands, at a_row[i] + a(k). Columns come in panels of 16: column j of B is
+ * at panel j/16 (b_panel floats apart), lane j%16, and likewise for C. Of a last panel only whole
+ * vectors that hold a column are written: up to column 16 * panels, depending on the instruction set;
+ * those extra columns hold nothing of meaning. */
 struct product {
   const float *a, *b;
   float *c;
   const int32_t *a_row, *c_row;
-  const struct tap *taps;
-  int64_t rows, columns, depth; /* depth: number of taps */
+  const struct run *runs;
+  int64_t a_step, b_step;
+  int64_t rows, columns, depth; /* depth: steps in all runs together */
   int64_t b_panel, c_panel;
   const float *start; /* panels of 16, one after the other; NULL: 0 */
   bool add;           /* the chains go on from what C holds; start is not read */

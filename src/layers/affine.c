@@ -36,11 +36,10 @@ static const struct param params[] = {
 struct tables {
   int64_t inputs, units, panels; /* K; panels of 16 units */
   int64_t places;                /* in panels of 16 */
-  struct tap *forward_taps;      /* [K]: x, weight */
-  int32_t *inputs_at;            /* [K]: x */
-  int32_t *weights_at;           /* [K]: gradient rows */
-  struct tap *across_taps;       /* [units]: dy, across */
-  struct tap *image_taps;        /* [group]: x, dy */
+  int64_t run_count;
+  struct run *runs;    /* the K inputs: x, weight; runs end where lanes hold no channel */
+  int32_t *inputs_at;  /* [K]: x */
+  int32_t *weights_at; /* [K]: gradient rows */
   float *across;
 };
 
@@ -63,15 +62,23 @@ static int64_t order(const struct view *x, int64_t c, int64_t h, int64_t w) {
   return before + (h * x->shape.w + w) * view_width(x, b) + c % x->block;
 }
 
-static void fill_inputs(const struct ledger *l, struct tables *t) {
-  const struct view *x = &l->x[0];
-  for (int64_t c = 0; c < x->shape.c; c++)
-    for (int64_t h = 0; h < x->shape.h; h++)
-      for (int64_t w = 0; w < x->shape.w; w++) {
-        int64_t m = order(x, c, h, w);
-        int32_t at = (int32_t)view_offset(x, 0, c, h, w);
-        t->forward_taps[m] = (struct tap){at, (int32_t)(m * BLOCK)};
-        t->inputs_at[m] = at;
+/* The K inputs in their order: counts the runs, and fills the tables that are there. */
+static void fill_inputs(const struct view *x, struct tables *t) {
+  struct run last = {0};
+  int64_t m = 0;
+  t->run_count = 0;
+  for (int64_t b = 0; b < view_blocks(x); b++)
+    for (int64_t pixel = 0; pixel < x->shape.h * x->shape.w; pixel++)
+      for (int64_t c = 0; c < view_width(x, b); c++, m++) {
+        int64_t at = b * x->plane + pixel * x->pixel + c;
+        if (m == 0 || at != last.a + last.count) {
+          last = (struct run){(int32_t)at, (int32_t)(m * BLOCK), 0};
+          t->run_count++;
+        }
+        last.count++;
+        if (t->runs) t->runs[t->run_count - 1] = last;
+        if (!t->inputs_at) continue;
+        t->inputs_at[m] = (int32_t)at;
         t->weights_at[m] = (int32_t)(m * BLOCK);
       }
 }
@@ -91,26 +98,20 @@ static void book(const void *config, struct ledger *l) {
   struct tables counted, *t = ledger_table(l, sizeof *t);
   if (!t) t = &counted;
   *t = (struct tables){.inputs = inputs, .units = c->units, .panels = panels, .places = places};
-  t->forward_taps = ledger_table(l, (size_t)inputs * sizeof *t->forward_taps);
-  t->inputs_at = ledger_table(l, (size_t)inputs * sizeof *t->inputs_at);
-  t->weights_at = ledger_table(l, (size_t)inputs * sizeof *t->weights_at);
-  t->across_taps = ledger_table(l, (size_t)c->units * sizeof *t->across_taps);
+  fill_inputs(x, t); /* count */
+  t->runs = ledger_table(l, (size_t)t->run_count * sizeof *t->runs);
   if (l->training) {
     int64_t groups = (l->batch + l->group - 1) / l->group;
     l->weight_parts = (inputs + PART_ROWS - 1) / PART_ROWS + 1; /* the last one: biases */
     l->scratch = groups * panels * BLOCK * PART_ROWS;
-    t->image_taps = ledger_table(l, (size_t)l->group * sizeof *t->image_taps);
+    t->inputs_at = ledger_table(l, (size_t)inputs * sizeof *t->inputs_at);
+    t->weights_at = ledger_table(l, (size_t)inputs * sizeof *t->weights_at);
   }
   if (l->wants_dx) {
     l->prepare_parts = (places + PART_PANELS - 1) / PART_PANELS;
     t->across = ledger_table(l, (size_t)(places * c->units * BLOCK) * sizeof *t->across);
   }
-  if (!l->step) return;
-  fill_inputs(l, t);
-  for (int64_t u = 0; l->training && u < c->units; u++)
-    t->across_taps[u] = (struct tap){(int32_t)view_offset(&l->step->dy, 0, u, 0, 0), (int32_t)(u * BLOCK)};
-  for (int64_t n = 0; t->image_taps && n < l->group; n++)
-    t->image_taps[n] = (struct tap){(int32_t)(n * x->image), (int32_t)(n * l->y.image)};
+  if (l->step) fill_inputs(x, t);
 }
 
 static int64_t place(const struct step *s, int weight, int64_t i) {
@@ -168,7 +169,9 @@ static void forward(const struct step *s, struct shard shard) {
                         .c = s->y.data + n * s->y.image,
                         .a_row = rows,
                         .c_row = rows,
-                        .taps = t->forward_taps,
+                        .runs = t->runs,
+                        .a_step = 1,
+                        .b_step = BLOCK,
                         .rows = shard.n1 - n < IMAGES ? shard.n1 - n : IMAGES,
                         .columns = t->units,
                         .depth = t->inputs,
@@ -208,26 +211,25 @@ static void prepare(const struct step *s, struct shard shard) {
 static void backward_data(const struct step *s, struct shard shard) {
   const struct tables *t = s->tables;
   const struct view *dx = &s->dx[0];
-  bool halo = dx->row != dx->shape.w * BLOCK; /* then a product cannot run on from row to row */
-  int64_t height = halo ? 1 : dx->shape.h, places = height * dx->shape.w;
+  struct run units = {0, 0, (int32_t)t->units};
   int32_t rows[IMAGES];
   image_rows(rows, IMAGES, dx->image);
-  for (int64_t n = shard.n0; n < shard.n1; n += IMAGES)
-    for (int64_t b = 0; b < view_blocks(dx); b++)
-      for (int64_t h = 0; h < dx->shape.h; h += height) {
-        struct product p = {.a = s->dy.data + n * s->dy.image,
-                            .b = t->across + (b * dx->shape.h + h) * dx->shape.w * t->units * BLOCK,
-                            .c = dx->data + n * dx->image + b * dx->plane + h * dx->row,
-                            .a_row = rows,
-                            .c_row = rows,
-                            .taps = t->across_taps,
-                            .rows = shard.n1 - n < IMAGES ? shard.n1 - n : IMAGES,
-                            .columns = places * BLOCK,
-                            .depth = t->units,
-                            .b_panel = t->units * BLOCK,
-                            .c_panel = BLOCK};
-        s->kernels->product(&p);
-      }
+  for (int64_t n = shard.n0; n < shard.n1; n += IMAGES) {
+    struct product p = {.a = s->dy.data + n * s->dy.image,
+                        .b = t->across,
+                        .c = dx->data + n * dx->image,
+                        .a_row = rows,
+                        .c_row = rows,
+                        .runs = &units,
+                        .a_step = 1,
+                        .b_step = BLOCK,
+                        .rows = shard.n1 - n < IMAGES ? shard.n1 - n : IMAGES,
+                        .columns = t->places * BLOCK,
+                        .depth = t->units,
+                        .b_panel = t->units * BLOCK,
+                        .c_panel = BLOCK};
+    s->kernels->product(&p);
+  }
 }
 
 /* Images of gradient group g among the first `batch`. */
@@ -242,7 +244,7 @@ static void backward_bias(const struct step *s, int64_t batch, float *sums) {
     for (int64_t panel = 0; panel < t->panels; panel++) {
       float lanes[BLOCK * BLOCK] = {0};
       s->kernels->sum_positions(lanes, s->dy.data + g * s->group * s->dy.image + panel * s->dy.plane,
-                                t->image_taps, group_size(s, g, batch));
+                                s->dy.image, group_size(s, g, batch));
       s->kernels->sum_lanes(sums + g * count + panel * BLOCK, lanes);
     }
   sum_groups(s->kernels, sums, groups, count, count);
@@ -262,15 +264,18 @@ static void backward_weights(const struct step *s, struct shard shard) {
   int64_t rows = t->inputs - from < PART_ROWS ? t->inputs - from : PART_ROWS,
           count = t->panels * rows * BLOCK;
   for (int64_t g = 0; g < groups; g++) {
+    struct run images = {0, 0, (int32_t)group_size(s, g, batch)};
     struct product p = {.a = s->x[0].data + g * s->group * s->x[0].image,
                         .b = s->dy.data + g * s->group * s->dy.image,
                         .c = sums + g * count,
                         .a_row = t->inputs_at + from,
                         .c_row = t->weights_at,
-                        .taps = t->image_taps,
+                        .runs = &images,
+                        .a_step = s->x[0].image,
+                        .b_step = s->dy.image,
                         .rows = rows,
                         .columns = t->units,
-                        .depth = group_size(s, g, batch),
+                        .depth = images.count,
                         .b_panel = s->dy.plane,
                         .c_panel = rows * BLOCK};
     s->kernels->product(&p);

@@ -7,9 +7,10 @@
  *     backward_weights   dw[tap][filter]      = sum over positions          of  x * dy
  *     backward_data      dx[position][c]      = sum over taps (filter, fh, fw) of dy * weight
  *
- * backward_data is col2im turned round: each dx gathers the dy that it reached. With a stride s the
- * positions of dx fall into s*s phases, each with the taps that hit it, so no product is with a hole.
- * Padding is a halo of zeros around x and dy.
+ * backward_data is col2im turned round: each dx gathers the dy that it reached. Positions that meet the
+ * same taps make a piece, and each piece is a product of its own: those inside the image meet all taps,
+ * those at its edge leave out the taps that fall on padding. So padding costs nothing and is nowhere in
+ * memory, and with a stride no product is with a hole.
  *
  * Weights are packed in panels of 16 filters, [group][filter/16][tap][16]; taps are in the order x
  * stands in memory: channel block, fh, fw, channel in block. */
@@ -17,7 +18,12 @@
 
 #include "layers/layer.h"
 
-enum { WEIGHT, BIAS };
+enum {
+  WEIGHT,
+  BIAS,
+  FEW_POSITIONS = 16, /* up to so many of an image: several images make one product */
+  MOST_IMAGES = 32,
+};
 
 struct config {
   int64_t filters, kernel[2], stride[2], pad[2], dilation[2], groups;
@@ -47,23 +53,25 @@ static const struct param params[] = {
      "how weights start: normal:STD, xavier, he or zeros"},
     {0}};
 
-/* The positions of dx with (h mod stride_h, w mod stride_w) given, and the taps that reach them. */
-struct phase {
-  int64_t positions, depth;
-  int32_t *dy_row, *dx_row, *lane_row; /* [positions]; lane_row: in scratch */
-  struct tap *taps;                    /* [depth]: dy, across */
+/* Positions that meet the same taps: rows of a product, with the taps as runs. Offsets of several images,
+ * where several make one product, follow each other. */
+struct piece {
+  int64_t positions, depth, run_count, walk_count; /* of one image; of one group */
+  int32_t *from, *to; /* [images][positions]: x and y; or, for backward_data, dy and dx */
+  struct run *runs;   /* [groups][run_count]: x, weight; or dy, across */
+  /* backward_weights, where taps are rows and positions are summed over: */
+  int32_t *tap_at, *weight_row; /* [groups][depth]: x; [depth]: weight */
+  struct run *walk;             /* [images][walk_count]: x, dy */
 };
 
 struct tables {
   /* one group: c input channels, k taps, fn filters in panels; its dx in c_panels panels of 16 */
-  int64_t c, k, fn, panels, c_panels, positions;
+  int64_t c, k, fn, panels, c_panels, positions, inputs; /* positions of y; of x */
   bool aligned, c_aligned; /* groups of filters, of channels, begin at a panel of y, of dx */
-  struct tap *taps;        /* [groups][k]: x, weight */
-  int32_t *tap_at;         /* [groups][k]: x, as rows */
-  int32_t *weight_row;     /* [k] */
-  int32_t *x_row, *y_row, *dy_row, *lane_row; /* [positions]; lane_row: in scratch */
-  struct tap *position_taps, *lane_taps;      /* [positions]: x, dy or dy in scratch */
-  struct phase *phases;                       /* [stride_h * stride_w] */
+  int64_t images;          /* how many one product may take: where one image is but a few rows */
+  int64_t tap_step;        /* floats of x from one tap of a run to the next */
+  struct piece *pieces, *dx_pieces;
+  int64_t piece_count, dx_piece_count;
   float *across; /* [groups][c_panels][filter, fh, fw][16 channels]; made by prepare() */
 };
 
@@ -93,32 +101,71 @@ static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out)
   return CNN_OK;
 }
 
-/* Rows or columns of zeros that reading x at every tap of every position wants before and after it. */
-static void forward_halo(int64_t in, int64_t out, int64_t extent, int64_t stride, int64_t pad,
-                         int64_t *before, int64_t *after) {
-  int64_t last = (out - 1) * stride - pad + extent;
-  *before = pad;
-  *after = last > in ? last - in : 0;
+/* Positions from .. to - 1 along one axis, `step` apart, that meet the same taps: lo .. hi - 1, of which
+ * every one that falls on a whole position counts. */
+struct span {
+  int64_t from, to, step, lo, hi;
+};
+
+/* The taps that output position o finds inside the input. */
+static struct span forward_taps(const struct config *c, int axis, int64_t in, int64_t o) {
+  int64_t first = o * c->stride[axis] - c->pad[axis], dilation = c->dilation[axis];
+  int64_t lo = first < 0 ? ceil_div(-first, dilation) : 0,
+          hi = in > first ? ceil_div(in - first, dilation) : 0;
+  if (hi > c->kernel[axis]) hi = c->kernel[axis];
+  if (lo > hi) lo = hi;
+  return (struct span){.from = o, .step = 1, .lo = lo, .hi = hi};
 }
 
 /* Output position that input h meets at tap f: (h + pad - f * dilation) / stride, where that is whole. */
-static bool meets(int64_t h, int64_t f, int64_t pad, int64_t stride, int64_t dilation, int64_t *out) {
-  int64_t at = h + pad - f * dilation;
-  *out = floor_div(at, stride);
-  return *out * stride == at;
+static bool meets(const struct config *c, int axis, int64_t h, int64_t f, int64_t *o) {
+  int64_t at = h + c->pad[axis] - f * c->dilation[axis];
+  *o = floor_div(at, c->stride[axis]);
+  return *o * c->stride[axis] == at;
 }
 
-/* Likewise of zeros around dy that backward_data reads. */
-static void backward_halo(int64_t in, int64_t out, const struct config *c, int axis, int64_t *before,
-                          int64_t *after) {
-  *before = *after = 0;
-  for (int64_t h = 0; h < in; h++)
-    for (int64_t f = 0; f < c->kernel[axis]; f++) {
-      int64_t at;
-      if (!meets(h, f, c->pad[axis], c->stride[axis], c->dilation[axis], &at)) continue;
-      if (-at > *before) *before = -at;
-      if (at - (out - 1) > *after) *after = at - (out - 1);
+/* The taps through which input h reached an output; lo and hi are the first and past the last of them. */
+static struct span backward_taps(const struct config *c, int axis, int64_t out, int64_t h) {
+  struct span span = {.from = h, .step = c->stride[axis]};
+  for (int64_t f = 0, o; f < c->kernel[axis]; f++)
+    if (meets(c, axis, h, f, &o) && o >= 0 && o < out) {
+      if (span.hi == 0) span.lo = f;
+      span.hi = f + 1;
     }
+  return span;
+}
+
+/* The span that begins at position i: of outputs, or of inputs of one phase of the stride. */
+static struct span span_at(const struct config *c, int axis, const struct ledger *l, bool backward,
+                           int64_t i) {
+  int64_t in = axis ? l->x[0].shape.w : l->x[0].shape.h, out = axis ? l->y.shape.w : l->y.shape.h;
+  int64_t end = backward ? in : out;
+  struct span span = backward ? backward_taps(c, axis, out, i) : forward_taps(c, axis, in, i);
+  for (span.to = i + span.step; span.to < end; span.to += span.step) {
+    struct span next = backward ? backward_taps(c, axis, out, span.to) : forward_taps(c, axis, in, span.to);
+    if (next.lo != span.lo || next.hi != span.hi) break;
+  }
+  return span;
+}
+
+/* Runs, joined where one goes on as the last did. Counts where there is no memory yet. */
+struct writer {
+  struct run *runs, last;
+  int64_t count, a_step, b_step;
+  bool broken; /* begin a new run */
+  bool single; /* make none longer than a step: groups that begin within a block would be cut differently */
+};
+
+static void write_step(struct writer *w, int64_t a, int64_t b) {
+  if (w->count && !w->broken && !w->single && a == w->last.a + w->last.count * w->a_step &&
+      b == w->last.b + w->last.count * w->b_step) {
+    w->last.count++;
+  } else {
+    w->last = (struct run){(int32_t)a, (int32_t)b, 1};
+    w->count++;
+    w->broken = false;
+  }
+  if (w->runs) w->runs[w->count - 1] = w->last;
 }
 
 /* The number of tap (c, fh, fw) in the order channel block, fh, fw, channel in block. */
@@ -128,80 +175,113 @@ static int64_t tap_number(const struct config *config, int64_t channels, int64_t
   return first * config->kernel[0] * config->kernel[1] + (fh * config->kernel[1] + fw) * width + c - first;
 }
 
-static void fill_forward(const struct config *config, const struct ledger *l, struct tables *t) {
+/* One piece of forward and backward_weights: counts, and fills what it has memory for. */
+static void fill_forward(const struct config *config, const struct ledger *l, const struct tables *t,
+                         struct span h, struct span w, struct piece *piece) {
   const struct view *x = &l->x[0], *y = &l->y;
-  for (int64_t i = 0; i < config->groups * t->k; i++) { /* the order c, fh, fw, group by group */
-    int64_t fw = i % config->kernel[1], fh = i / config->kernel[1] % config->kernel[0], g = i / t->k;
-    int64_t c = i / config->kernel[1] / config->kernel[0] % t->c,
-            m = tap_number(config, t->c, x->block, c, fh, fw);
-    int64_t at = view_offset(x, 0, g * t->c + c, fh * config->dilation[0], fw * config->dilation[1]);
-    t->taps[g * t->k + m] = (struct tap){(int32_t)at, (int32_t)(m * BLOCK)};
-    t->tap_at[g * t->k + m] = (int32_t)at;
-    t->weight_row[m] = (int32_t)(m * BLOCK);
+  int64_t x_image = l->step ? x->image : 0, y_image = l->step ? l->y.image : 0,
+          dy_image = l->step ? l->step->dy.image : 0;
+  struct writer taps = {.runs = piece->runs, .a_step = t->tap_step, .b_step = BLOCK, .single = !t->c_aligned};
+  struct writer walk = {.runs = piece->walk, .a_step = config->stride[1] * x->pixel, .b_step = BLOCK};
+  int64_t k = 0, depth = piece->depth;
+  for (int64_t g = 0; g < config->groups; g++, taps.broken = true) {
+    k = 0;
+    for (int64_t first = 0; first < t->c; first += x->block)
+      for (int64_t fh = h.lo; fh < h.hi; fh++)
+        for (int64_t fw = w.lo; fw < w.hi; fw++)
+          for (int64_t c = first; c < t->c && c < first + x->block; c++) {
+            int64_t at = view_offset(x, 0, g * t->c + c, fh * config->dilation[0], fw * config->dilation[1]);
+            int64_t row = tap_number(config, t->c, x->block, c, fh, fw) * BLOCK;
+            write_step(&taps, at, row);
+            if (piece->tap_at) {
+              piece->tap_at[g * depth + k] = (int32_t)at;
+              piece->weight_row[k] = (int32_t)row;
+            }
+            k++;
+          }
   }
-  for (int64_t i = 0; i < t->positions; i++) {
-    int64_t oh = i / y->shape.w, ow = i % y->shape.w;
-    int64_t h = oh * config->stride[0] - config->pad[0], w = ow * config->stride[1] - config->pad[1];
-    t->x_row[i] = (int32_t)(h * x->row + w * x->pixel);
-    t->y_row[i] = (int32_t)(oh * y->row + ow * y->pixel);
-    t->lane_row[i] = (int32_t)(i * BLOCK);
-    if (!l->training) continue;
-    t->dy_row[i] = (int32_t)(oh * l->step->dy.row + ow * l->step->dy.pixel);
-    t->position_taps[i] = (struct tap){t->x_row[i], t->dy_row[i]};
-    t->lane_taps[i] = (struct tap){t->x_row[i], t->lane_row[i]};
-  }
+  piece->depth = k;
+  piece->run_count = taps.count / config->groups;
+  piece->positions = 0;
+  for (int64_t n = 0; n < t->images; n++, walk.broken = true)
+    for (int64_t oh = h.from; oh < h.to; oh++)
+      for (int64_t ow = w.from; ow < w.to; ow++) {
+        int64_t at = (oh * config->stride[0] - config->pad[0]) * x->row +
+                     (ow * config->stride[1] - config->pad[1]) * x->pixel,
+                i = piece->positions++;
+        int64_t to = (oh * y->shape.w + ow) * BLOCK;
+        write_step(&walk, n * x_image + at, n * dy_image + to);
+        if (!piece->from) continue;
+        piece->from[i] = (int32_t)(n * x_image + at);
+        piece->to[i] = (int32_t)(n * y_image + to);
+      }
+  piece->positions /= t->images;
+  piece->walk_count = walk.count / t->images;
 }
 
-/* Phase (a, b): counts positions and taps; fills its tables where it has them. */
-static void fill_phase(const struct config *config, const struct ledger *l, const struct tables *t, int64_t a,
-                       int64_t b, struct phase *phase) {
-  const struct view *dx = l->step ? &l->step->dx[0] : NULL, *dy = l->step ? &l->step->dy : NULL;
-  const cnn_shape *in = &l->x[0].shape;
-  phase->positions = phase->depth = 0;
-  for (int64_t h = a; h < in->h; h += config->stride[0])
-    for (int64_t w = b; w < in->w; w += config->stride[1]) {
-      int64_t i = phase->positions++;
-      if (!phase->taps) continue;
-      phase->dy_row[i] = (int32_t)(h / config->stride[0] * dy->row + w / config->stride[1] * dy->pixel);
-      phase->dx_row[i] = (int32_t)(h * dx->row + w * dx->pixel);
-      phase->lane_row[i] = (int32_t)(i * BLOCK);
-    }
-  for (int64_t g = 0; g < config->groups; g++)
+/* One piece of backward_data. */
+static void fill_backward(const struct config *config, const struct ledger *l, const struct tables *t,
+                          struct span h, struct span w, struct piece *piece) {
+  int64_t row = l->y.shape.w * BLOCK;
+  int64_t dx_image = l->step ? l->step->dx[0].image : 0, dy_image = l->step ? l->step->dy.image : 0;
+  struct writer taps = {.runs = piece->runs, .a_step = 1, .b_step = BLOCK, .single = !t->aligned};
+  for (int64_t g = 0; g < config->groups; g++, taps.broken = true) {
+    piece->depth = 0;
     for (int64_t first = 0; first < t->fn; first += BLOCK)
-      for (int64_t fh = 0, oh; fh < config->kernel[0]; fh++) {
-        if (!meets(a, fh, config->pad[0], config->stride[0], config->dilation[0], &oh)) continue;
-        for (int64_t fw = 0, ow; fw < config->kernel[1]; fw++) {
-          if (!meets(b, fw, config->pad[1], config->stride[1], config->dilation[1], &ow)) continue;
-          for (int64_t f = first; f < t->fn && f < first + BLOCK; f++) {
-            int64_t m = phase->depth++;
-            if (!phase->taps) continue;
-            int64_t at = view_offset(dy, 0, g * t->fn + f, oh, ow);
-            phase->taps[m] =
-                (struct tap){(int32_t)at, (int32_t)(tap_number(config, t->fn, BLOCK, f, fh, fw) * BLOCK)};
-          }
+      for (int64_t fh = h.lo, oh; fh < h.hi; fh++) {
+        if (!meets(config, 0, h.from % h.step, fh, &oh)) continue;
+        for (int64_t fw = w.lo, ow; fw < w.hi; fw++) {
+          if (!meets(config, 1, w.from % w.step, fw, &ow)) continue;
+          for (int64_t f = first; f < t->fn && f < first + BLOCK; f++, piece->depth++)
+            write_step(&taps, view_offset(&l->y, 0, g * t->fn + f, oh, ow),
+                       tap_number(config, t->fn, BLOCK, f, fh, fw) * BLOCK);
         }
       }
-  phase->depth /= config->groups;
+  }
+  piece->run_count = taps.count / config->groups;
+  piece->positions = 0;
+  for (int64_t n = 0; n < t->images; n++)
+    for (int64_t ih = h.from; ih < h.to; ih += h.step)
+      for (int64_t iw = w.from; iw < w.to; iw += w.step) {
+        int64_t i = piece->positions++;
+        if (!piece->from) continue;
+        piece->from[i] = (int32_t)(n * dy_image + ih / h.step * row + iw / w.step * BLOCK);
+        piece->to[i] = (int32_t)(n * dx_image + (ih * l->x[0].shape.w + iw) * BLOCK);
+      }
+  piece->positions /= t->images;
 }
 
-static void book_backward_data(const struct config *config, struct ledger *l, struct tables *t) {
-  int64_t phases = config->stride[0] * config->stride[1],
-          rows = t->fn * config->kernel[0] * config->kernel[1];
-  l->prepare_parts = config->groups * t->c_panels;
-  t->across = ledger_table(l, (size_t)(l->prepare_parts * rows * BLOCK) * sizeof *t->across);
-  t->phases = ledger_table(l, (size_t)phases * sizeof *t->phases);
-  for (int64_t i = 0; i < phases; i++) {
-    struct phase phase = {0};
-    int64_t a = i / config->stride[1], b = i % config->stride[1];
-    fill_phase(config, l, t, a, b, &phase); /* count */
-    phase.dy_row = ledger_table(l, (size_t)phase.positions * sizeof *phase.dy_row);
-    phase.dx_row = ledger_table(l, (size_t)phase.positions * sizeof *phase.dx_row);
-    phase.lane_row = ledger_table(l, (size_t)phase.positions * sizeof *phase.lane_row);
-    phase.taps = ledger_table(l, (size_t)(config->groups * phase.depth) * sizeof *phase.taps);
-    if (!l->step) continue;
-    fill_phase(config, l, t, a, b, &phase);
-    t->phases[i] = phase;
-  }
+/* The pieces of one direction. Returns how many; their tables are booked, and filled, unless that is all
+ * that is asked for. */
+static int64_t book_pieces(const struct config *config, struct ledger *l, const struct tables *t,
+                           bool backward, bool count_only, struct piece *pieces) {
+  int64_t count = 0;
+  struct span h, w;
+  const cnn_shape *over = backward ? &l->x[0].shape : &l->y.shape; /* what is cut into pieces */
+  for (int64_t a = 0; a < over->h && a < (backward ? config->stride[0] : 1); a++)
+    for (int64_t i = a; i < over->h; i = h.to) {
+      h = span_at(config, 0, l, backward, i);
+      for (int64_t b = 0; b < over->w && b < (backward ? config->stride[1] : 1); b++)
+        for (int64_t j = b; j < over->w; j = w.to, count++) {
+          struct piece piece = {0};
+          w = span_at(config, 1, l, backward, j);
+          if (count_only) continue;
+          (backward ? fill_backward : fill_forward)(config, l, t, h, w, &piece);
+          size_t rows = (size_t)(t->images * piece.positions), depth = (size_t)piece.depth;
+          piece.from = ledger_table(l, rows * sizeof *piece.from);
+          piece.to = ledger_table(l, rows * sizeof *piece.to);
+          piece.runs = ledger_table(l, (size_t)(config->groups * piece.run_count) * sizeof *piece.runs);
+          if (!backward && l->training) {
+            piece.tap_at = ledger_table(l, (size_t)config->groups * depth * sizeof *piece.tap_at);
+            piece.weight_row = ledger_table(l, depth * sizeof *piece.weight_row);
+            piece.walk = ledger_table(l, (size_t)(t->images * piece.walk_count) * sizeof *piece.walk);
+          }
+          if (!l->step) continue;
+          (backward ? fill_backward : fill_forward)(config, l, t, h, w, &piece);
+          pieces[count] = piece;
+        }
+    }
+  return count;
 }
 
 static void book(const void *config_, struct ledger *l) {
@@ -211,7 +291,9 @@ static void book(const void *config_, struct ledger *l) {
   if (!t) t = &counted;
   *t = (struct tables){.c = x->shape.c / config->groups,
                        .fn = config->filters / config->groups,
-                       .positions = y->shape.h * y->shape.w};
+                       .positions = y->shape.h * y->shape.w,
+                       .inputs = x->shape.h * x->shape.w,
+                       .tap_step = x->block == 1 ? config->dilation[1] * x->pixel : 1};
   t->k = t->c * config->kernel[0] * config->kernel[1];
   t->panels = ceil_div(t->fn, BLOCK);
   t->c_panels = ceil_div(t->c, BLOCK);
@@ -225,34 +307,24 @@ static void book(const void *config_, struct ledger *l) {
   if (config->bias) /* a panel more, since a group's biases are read 16 at a time from where they begin */
     ledger_weight(l, "bias", 1, &config->filters, (ceil_div(config->filters, BLOCK) + 1) * BLOCK,
                   (struct init){.kind = INIT_ZEROS}, t->k);
-  for (int axis = 0; axis < 2; axis++) {
-    int64_t in = axis ? x->shape.w : x->shape.h, out = axis ? y->shape.w : y->shape.h;
-    int64_t extent = config->dilation[axis] * (config->kernel[axis] - 1) + 1;
-    struct halo *halo = &l->x_halo[0];
-    forward_halo(in, out, extent, config->stride[axis], config->pad[axis], axis ? &halo->left : &halo->top,
-                 axis ? &halo->right : &halo->bottom);
-    halo = &l->dy_halo;
-    if (l->wants_dx)
-      backward_halo(in, out, config, axis, axis ? &halo->left : &halo->top,
-                    axis ? &halo->right : &halo->bottom);
-  }
+  /* A few positions an image: several images make one product, or it would be short of rows. */
+  l->whole_batch = t->aligned && t->c_aligned && t->positions <= FEW_POSITIONS;
+  t->images = l->whole_batch && l->group > 1 ? (l->group < MOST_IMAGES ? l->group : MOST_IMAGES) : 1;
 
-  size_t positions = (size_t)t->positions;
-  t->taps = ledger_table(l, (size_t)(config->groups * t->k) * sizeof *t->taps);
-  t->tap_at = ledger_table(l, (size_t)(config->groups * t->k) * sizeof *t->tap_at);
-  t->weight_row = ledger_table(l, (size_t)t->k * sizeof *t->weight_row);
-  t->x_row = ledger_table(l, positions * sizeof *t->x_row);
-  t->y_row = ledger_table(l, positions * sizeof *t->y_row);
-  t->dy_row = ledger_table(l, positions * sizeof *t->dy_row);
-  t->lane_row = ledger_table(l, positions * sizeof *t->lane_row);
-  t->position_taps = ledger_table(l, positions * sizeof *t->position_taps);
-  t->lane_taps = ledger_table(l, positions * sizeof *t->lane_taps);
-  if (l->step) fill_forward(config, l, t);
-  if (l->training) l->partial_extra = view_blocks(y) * BLOCK * BLOCK;
-  if (l->wants_dx) book_backward_data(config, l, t);
+  t->piece_count = book_pieces(config, l, t, false, true, NULL);
+  t->pieces = ledger_table(l, (size_t)t->piece_count * sizeof *t->pieces);
+  book_pieces(config, l, t, false, false, t->pieces);
   if (!t->aligned) l->scratch = t->panels * t->positions * BLOCK;
-  int64_t for_dx = t->c_panels * x->shape.h * x->shape.w * BLOCK;
-  if (l->wants_dx && !t->c_aligned && for_dx > l->scratch) l->scratch = for_dx;
+  if (l->training) l->partial_extra = view_blocks(y) * BLOCK * BLOCK;
+  if (!l->wants_dx) return;
+  t->dx_piece_count = book_pieces(config, l, t, true, true, NULL);
+  t->dx_pieces = ledger_table(l, (size_t)t->dx_piece_count * sizeof *t->dx_pieces);
+  book_pieces(config, l, t, true, false, t->dx_pieces);
+  int64_t rows = t->fn * config->kernel[0] * config->kernel[1];
+  l->prepare_parts = config->groups * t->c_panels;
+  t->across = ledger_table(l, (size_t)(l->prepare_parts * rows * BLOCK) * sizeof *t->across);
+  if (!t->c_aligned && t->c_panels * t->inputs * BLOCK > l->scratch)
+    l->scratch = t->c_panels * t->inputs * BLOCK;
 }
 
 static int64_t place(const struct step *s, int weight, int64_t i) {
@@ -300,46 +372,54 @@ static void naive(const struct naive *s) {
 /* Copy `channels` channels between a view, from channel `first` of image n on, and panels of 16 in
  * scratch: for groups that begin inside a channel block. */
 static void scratch_to_view(const struct view *v, int64_t n, int64_t first, int64_t channels,
-                            const int32_t *row, int64_t positions, int64_t stride, const float *scratch) {
+                            const float *scratch) {
   for (int64_t c = 0; c < channels; c++) {
     float *to = v->data + view_offset(v, n, first + c, 0, 0);
-    const float *from = scratch + c / BLOCK * stride + c % BLOCK;
-    for (int64_t i = 0; i < positions; i++) to[row[i]] = from[i * BLOCK];
+    const float *from = scratch + c / BLOCK * v->plane + c % BLOCK;
+    for (int64_t i = 0; i < v->plane; i += BLOCK) to[i] = from[i];
   }
 }
 
 static void view_to_scratch(const struct view *v, int64_t n, int64_t first, int64_t channels,
-                            const int32_t *row, int64_t positions, float *scratch) {
-  memset(scratch, 0, (size_t)(ceil_div(channels, BLOCK) * positions * BLOCK) * sizeof *scratch);
+                            float *scratch) {
+  memset(scratch, 0, (size_t)(ceil_div(channels, BLOCK) * v->plane) * sizeof *scratch);
   for (int64_t c = 0; c < channels; c++) {
     const float *from = v->data + view_offset(v, n, first + c, 0, 0);
-    float *to = scratch + c / BLOCK * positions * BLOCK + c % BLOCK;
-    for (int64_t i = 0; i < positions; i++) to[i * BLOCK] = from[row[i]];
+    float *to = scratch + c / BLOCK * v->plane + c % BLOCK;
+    for (int64_t i = 0; i < v->plane; i += BLOCK) to[i] = from[i];
   }
+}
+
+/* Images from n on that one product takes. */
+static int64_t images_from(const struct tables *t, struct shard shard, int64_t n) {
+  return shard.n1 - n < t->images ? shard.n1 - n : t->images;
 }
 
 static void forward(const struct step *s, struct shard shard) {
   const struct config *config = s->config;
   const struct tables *t = s->tables;
   float *scratch = s->scratch + shard.thread * s->scratch_stride;
-  for (int64_t n = shard.n0; n < shard.n1; n++)
+  for (int64_t n = shard.n0; n < shard.n1; n += t->images)
     for (int64_t g = 0; g < config->groups; g++) {
       float *y = s->y.data + n * s->y.image + g * t->fn / BLOCK * s->y.plane;
-      struct product p = {.a = s->x[0].data + n * s->x[0].image,
-                          .b = s->weight + g * t->panels * t->k * BLOCK,
-                          .c = t->aligned ? y : scratch,
-                          .a_row = t->x_row,
-                          .c_row = t->aligned ? t->y_row : t->lane_row,
-                          .taps = t->taps + g * t->k,
-                          .rows = t->positions,
-                          .columns = t->fn,
-                          .depth = t->k,
-                          .b_panel = t->k * BLOCK,
-                          .c_panel = t->aligned ? s->y.plane : t->positions * BLOCK,
-                          .start = config->bias ? s->weight + s->weight_at[BIAS] + g * t->fn : NULL};
-      s->kernels->product(&p);
-      if (!t->aligned)
-        scratch_to_view(&s->y, n, g * t->fn, t->fn, t->y_row, t->positions, t->positions * BLOCK, scratch);
+      for (const struct piece *piece = t->pieces; piece < t->pieces + t->piece_count; piece++) {
+        struct product p = {.a = s->x[0].data + n * s->x[0].image,
+                            .b = s->weight + g * t->panels * t->k * BLOCK,
+                            .c = t->aligned ? y : scratch,
+                            .a_row = piece->from,
+                            .c_row = piece->to,
+                            .runs = piece->runs + g * piece->run_count,
+                            .a_step = t->tap_step,
+                            .b_step = BLOCK,
+                            .rows = images_from(t, shard, n) * piece->positions,
+                            .columns = t->fn,
+                            .depth = piece->depth,
+                            .b_panel = t->k * BLOCK,
+                            .c_panel = s->y.plane,
+                            .start = config->bias ? s->weight + s->weight_at[BIAS] + g * t->fn : NULL};
+        s->kernels->product(&p);
+      }
+      if (!t->aligned) scratch_to_view(&s->y, n, g * t->fn, t->fn, scratch);
     }
 }
 
@@ -367,68 +447,73 @@ static void backward_data(const struct step *s, struct shard shard) {
   const struct view *dx = &s->dx[0];
   float *scratch = s->scratch + shard.thread * s->scratch_stride;
   int64_t rows = t->fn * config->kernel[0] * config->kernel[1];
-  for (int64_t n = shard.n0; n < shard.n1; n++)
-    for (int64_t g = 0; g < config->groups; g++)
-      for (int64_t i = 0; i < config->stride[0] * config->stride[1]; i++) {
-        const struct phase *phase = &t->phases[i];
-        float *to = dx->data + n * dx->image + g * t->c / BLOCK * dx->plane;
+  for (int64_t n = shard.n0; n < shard.n1; n += t->images)
+    for (int64_t g = 0; g < config->groups; g++) {
+      float *to = dx->data + n * dx->image + g * t->c / BLOCK * dx->plane;
+      for (const struct piece *piece = t->dx_pieces; piece < t->dx_pieces + t->dx_piece_count; piece++) {
         struct product p = {.a = s->dy.data + n * s->dy.image,
                             .b = t->across + g * t->c_panels * rows * BLOCK,
                             .c = t->c_aligned ? to : scratch,
-                            .a_row = phase->dy_row,
-                            .c_row = t->c_aligned ? phase->dx_row : phase->lane_row,
-                            .taps = phase->taps + g * phase->depth,
-                            .rows = phase->positions,
+                            .a_row = piece->from,
+                            .c_row = piece->to,
+                            .runs = piece->runs + g * piece->run_count,
+                            .a_step = 1,
+                            .b_step = BLOCK,
+                            .rows = images_from(t, shard, n) * piece->positions,
                             .columns = t->c,
-                            .depth = phase->depth,
+                            .depth = piece->depth,
                             .b_panel = rows * BLOCK,
-                            .c_panel = t->c_aligned ? dx->plane : phase->positions * BLOCK};
+                            .c_panel = dx->plane};
         s->kernels->product(&p);
-        if (!t->c_aligned)
-          scratch_to_view(dx, n, g * t->c, t->c, phase->dx_row, phase->positions, phase->positions * BLOCK,
-                          scratch);
       }
+      if (!t->c_aligned) scratch_to_view(dx, n, g * t->c, t->c, scratch);
+    }
 }
 
 /* The biases' gradient of image n: position i adds to lane i mod 16, whatever the image. */
-static void backward_bias(const struct step *s, int64_t n, bool first, bool last, float *sums, float *lanes) {
+static void backward_bias(const struct step *s, int64_t n, bool last, float *sums, float *lanes) {
   const struct tables *t = s->tables;
-  int64_t blocks = view_blocks(&s->dy);
-  if (first) memset(lanes, 0, (size_t)(blocks * BLOCK * BLOCK) * sizeof *lanes);
-  for (int64_t b = 0; b < blocks; b++) {
+  for (int64_t b = 0; b < view_blocks(&s->dy); b++) {
     float *lane = lanes + b * BLOCK * BLOCK;
-    s->kernels->sum_positions(lane, s->dy.data + n * s->dy.image + b * s->dy.plane, t->position_taps,
-                              t->positions);
+    s->kernels->sum_positions(lane, s->dy.data + n * s->dy.image + b * s->dy.plane, BLOCK, t->positions);
     if (last) s->kernels->sum_lanes(sums + b * BLOCK, lane);
   }
 }
 
-/* Adds image by image to the partial sums of the image's group. */
+/* Adds to the partial sums of the images' group. In a product taps are rows, and a piece's positions are
+ * summed over: a tap that falls on padding is not among its rows. */
 static void backward_weights(const struct step *s, struct shard shard) {
   const struct config *config = s->config;
   const struct tables *t = s->tables;
   float *scratch = s->scratch + shard.thread * s->scratch_stride;
-  for (int64_t n = shard.n0; n < shard.n1; n++) {
+  for (int64_t n = shard.n0, images; n < shard.n1; n += images) {
+    images = images_from(t, shard, n);
     float *partial = s->partial + n / s->group * s->partial_stride;
-    bool first = n % s->group == 0, last = (n + 1) % s->group == 0 || n + 1 == shard.batch;
+    bool first = n % s->group == 0, last = (n + images) % s->group == 0 || n + images == shard.batch;
+    if (first) memset(partial, 0, (size_t)s->partial_stride * sizeof *partial);
     for (int64_t g = 0; g < config->groups; g++) {
       const float *dy = s->dy.data + n * s->dy.image + g * t->fn / BLOCK * s->dy.plane;
-      if (!t->aligned) view_to_scratch(&s->dy, n, g * t->fn, t->fn, t->dy_row, t->positions, scratch);
-      struct product p = {.a = s->x[0].data + n * s->x[0].image,
-                          .b = t->aligned ? dy : scratch,
-                          .c = partial + g * t->panels * t->k * BLOCK,
-                          .a_row = t->tap_at + g * t->k,
-                          .c_row = t->weight_row,
-                          .taps = t->aligned ? t->position_taps : t->lane_taps,
-                          .rows = t->k,
-                          .columns = t->fn,
-                          .depth = t->positions,
-                          .b_panel = t->aligned ? s->dy.plane : t->positions * BLOCK,
-                          .c_panel = t->k * BLOCK,
-                          .add = !first};
-      s->kernels->product(&p);
+      if (!t->aligned) view_to_scratch(&s->dy, n, g * t->fn, t->fn, scratch);
+      for (const struct piece *piece = t->pieces; piece < t->pieces + t->piece_count; piece++) {
+        struct product p = {.a = s->x[0].data + n * s->x[0].image,
+                            .b = t->aligned ? dy : scratch,
+                            .c = partial + g * t->panels * t->k * BLOCK,
+                            .a_row = piece->tap_at + g * piece->depth,
+                            .c_row = piece->weight_row,
+                            .runs = piece->walk,
+                            .a_step = config->stride[1] * s->x[0].pixel,
+                            .b_step = BLOCK,
+                            .rows = piece->depth,
+                            .columns = t->fn,
+                            .depth = images * piece->positions,
+                            .b_panel = s->dy.plane,
+                            .c_panel = t->k * BLOCK,
+                            .add = true};
+        s->kernels->product(&p);
+      }
     }
-    if (config->bias) backward_bias(s, n, first, last, partial + s->weight_at[BIAS], partial + s->range);
+    for (int64_t i = n; config->bias && i < n + images; i++)
+      backward_bias(s, i, last && i + 1 == n + images, partial + s->weight_at[BIAS], partial + s->range);
   }
 }
 

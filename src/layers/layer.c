@@ -68,36 +68,18 @@ void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups,
       kernels->add(sums + g * stride, sums + (g + step) * stride, count);
 }
 
-/* Rows and floats in a row of a walk over planes; one long row where no view has a halo in the way. */
-struct walk {
-  int64_t rows, count;
-};
+static float *image(const struct view *v, int64_t n) { return v->data + n * v->image; }
 
-static bool has_halo(const struct view *v) { return v->plane != v->shape.h * v->shape.w * BLOCK; }
-
-static struct walk walk(const struct view *v, bool halo) {
-  return halo ? (struct walk){v->shape.h, v->shape.w * BLOCK}
-              : (struct walk){1, v->shape.h * v->shape.w * BLOCK};
+void each_image(const struct view *y, const struct view *x, struct shard shard,
+                void (*run)(float *y, const float *x, int64_t count)) {
+  for (int64_t n = shard.n0; n < shard.n1; n++) run(image(y, n), image(x, n), view_blocks(y) * y->plane);
 }
 
-static float *row(const struct view *v, int64_t n, int64_t b, int64_t h) {
-  return v->data + n * v->image + b * v->plane + h * v->row;
-}
-
-void each_row(const struct view *y, const struct view *x, struct shard shard,
-              void (*run)(float *y, const float *x, int64_t count)) {
-  struct walk w = walk(y, has_halo(y) || has_halo(x));
+void each_image_backward(const struct view *dx, const struct view *dy, const struct view *y,
+                         struct shard shard,
+                         void (*run)(float *dx, const float *dy, const float *y, int64_t count)) {
   for (int64_t n = shard.n0; n < shard.n1; n++)
-    for (int64_t b = 0; b < view_blocks(y); b++)
-      for (int64_t h = 0; h < w.rows; h++) run(row(y, n, b, h), row(x, n, b, h), w.count);
-}
-
-void each_row_backward(const struct view *dx, const struct view *dy, const struct view *y, struct shard shard,
-                       void (*run)(float *dx, const float *dy, const float *y, int64_t count)) {
-  struct walk w = walk(y, has_halo(y) || has_halo(dy) || has_halo(dx));
-  for (int64_t n = shard.n0; n < shard.n1; n++)
-    for (int64_t b = 0; b < view_blocks(y); b++)
-      for (int64_t h = 0; h < w.rows; h++) run(row(dx, n, b, h), row(dy, n, b, h), row(y, n, b, h), w.count);
+    run(image(dx, n), image(dy, n), image(y, n), view_blocks(y) * y->plane);
 }
 
 /* ---- What the program prints about layers ---- */

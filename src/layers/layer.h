@@ -86,8 +86,8 @@ struct step {
   int64_t scratch_stride;
 };
 
-/* What a layer asks for. shapes and blocks are set before book(); strides only in the second pass, when
- * step is not NULL. */
+/* What a layer asks for. The views are set before book(), but for data and image: those only in the second
+ * pass, when step is not NULL. */
 struct ledger {
   const void *config;
   int inputs;
@@ -106,13 +106,12 @@ struct ledger {
   } weight[MAX_WEIGHTS];
   int weights;
 
-  struct halo x_halo[MAX_INPUTS], dy_halo; /* zeros to be readable around x and dy */
-  bool in_place;                           /* y may stand where x[0] stood, and dx where dy did */
-  bool keeps_x, keeps_y;                   /* backward reads them */
-  bool whole_batch;                        /* runs best on many images at once; else few stay in the cache */
-  int64_t saved;                           /* floats an image from forward to backward, a multiple of 16 */
-  int64_t scratch;                         /* floats a thread */
-  int64_t partial_extra;                   /* floats more in each group's partial sums */
+  bool in_place;         /* y may stand where x[0] stood, and dx where dy did */
+  bool keeps_x, keeps_y; /* backward reads them */
+  bool whole_batch;      /* runs best on many images at once; else few stay in the cache */
+  int64_t saved;         /* floats an image from forward to backward, a multiple of 16 */
+  int64_t scratch;       /* floats a thread */
+  int64_t partial_extra; /* floats more in each group's partial sums */
   int64_t weight_parts;  /* 0: backward_weights runs group by group into partial; else in so many parts
                             over the whole batch, straight into gradient */
   int64_t prepare_parts; /* prepare() runs in so many parts after weights have changed */
@@ -192,11 +191,12 @@ extern const char *const round_choices[];
 void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups, int64_t stride,
                 int64_t count);
 
-/* Calls run(y, x, count) for every block and row of images n0 .. n1-1, on whole blocks. */
-void each_row(const struct view *y, const struct view *x, struct shard shard,
-              void (*run)(float *y, const float *x, int64_t count));
+/* Calls run(y, x, count) for every image n0 .. n1-1, on whole channel blocks. */
+void each_image(const struct view *y, const struct view *x, struct shard shard,
+                void (*run)(float *y, const float *x, int64_t count));
 /* Likewise run(dx, dy, y, count). */
-void each_row_backward(const struct view *dx, const struct view *dy, const struct view *y, struct shard shard,
-                       void (*run)(float *dx, const float *dy, const float *y, int64_t count));
+void each_image_backward(const struct view *dx, const struct view *dy, const struct view *y,
+                         struct shard shard,
+                         void (*run)(float *dx, const float *dy, const float *y, int64_t count));
 
 #endif

@@ -8,11 +8,11 @@ static void naive(const struct naive *s) {
 }
 
 static void forward(const struct step *s, struct shard shard) {
-  each_row(&s->y, &s->x[0], shard, s->kernels->relu_forward);
+  each_image(&s->y, &s->x[0], shard, s->kernels->relu_forward);
 }
 
 static void backward_data(const struct step *s, struct shard shard) {
-  each_row_backward(&s->dx[0], &s->dy, &s->y, shard, s->kernels->relu_backward);
+  each_image_backward(&s->dx[0], &s->dy, &s->y, shard, s->kernels->relu_backward);
 }
 
 static const char *const examples[] = {"in=2x3x5x4", "in=2x100x1x1", "in=3x17x2x3", NULL};

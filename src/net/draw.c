@@ -11,13 +11,6 @@ enum {
 
 static int64_t round_up(int64_t n) { return (n + BLOCK - 1) / BLOCK * BLOCK; }
 
-static void widen(struct halo *halo, const struct halo *by) {
-  if (by->top > halo->top) halo->top = by->top;
-  if (by->bottom > halo->bottom) halo->bottom = by->bottom;
-  if (by->left > halo->left) halo->left = by->left;
-  if (by->right > halo->right) halo->right = by->right;
-}
-
 static int consumers(const cnn_net *net, int brick) {
   int count = 0;
   for (int i = 0; i < net->count; i++)
@@ -86,7 +79,6 @@ static void live_outputs(cnn_plan *plan) {
       struct place *x = &plan->places[plan->planned[brick->from[k]].y];
       live(x, i);
       if (training && planned->ledger.keeps_x) live(x, backward_moment(plan, i));
-      widen(&x->halo, &planned->ledger.x_halo[k]);
     }
     if (training && planned->ledger.keeps_y) live(&plan->places[planned->y], backward_moment(plan, i));
     planned->saved = planned->ledger.saved ? new_place(plan, i, backward_moment(plan, i)) : -1;
@@ -114,7 +106,6 @@ static void live_gradients(cnn_plan *plan) {
     live(&plan->places[planned->dy], backward_moment(plan, i));
     live(&plan->places[planned->dy],
          top || (i == net->count - 2 && plan->joined) ? net->count : 2 * net->count - (i + 1));
-    widen(&plan->places[planned->dy].halo, &planned->ledger.dy_halo);
   }
 }
 
@@ -133,13 +124,11 @@ static cnn_status size_places(cnn_plan *plan) {
       const struct planned *planned = &plan->planned[i];
       int index = gradient ? planned->dy : planned->y;
       if (index < 0) continue;
-      struct place *place = &plan->places[index];
-      const struct halo *halo = &place->halo;
       struct view view;
       bool door = i == 0 && !gradient && plan->planned[1].ledger.x[0].block == 1;
-      place->floats = view_layout(&view, plan->net->bricks[i].out, door ? 1 : BLOCK, *halo, &place->first);
-      CNN_TRY(check_image(place->floats));
-      place->alone = halo->top || halo->bottom || halo->left || halo->right;
+      int64_t floats = view_layout(&view, plan->net->bricks[i].out, door ? 1 : BLOCK);
+      CNN_TRY(check_image(floats));
+      plan->places[index].floats = floats;
     }
   }
   return CNN_OK;

@@ -10,7 +10,7 @@
 #include "core/threads.h"
 #include "net/plan.h"
 
-struct run {
+struct pass {
   cnn_plan *plan;
   int64_t batch;
   bool backward;
@@ -18,7 +18,7 @@ struct run {
 };
 
 static void run_prepare(void *context, int64_t task, int thread) {
-  const struct run *run = context;
+  const struct pass *run = context;
   const struct job *job = &run->plan->prepare[task];
   struct shard shard = {.part = job->part, .batch = run->batch, .thread = thread};
   run->plan->net->bricks[job->brick].class->prepare(&run->plan->steps[job->brick], shard);
@@ -29,7 +29,7 @@ static const struct step *step_of(const cnn_plan *plan, int thread, int i) {
   return &plan->steps[(int64_t)thread * plan->net->count + i];
 }
 
-static void forward_segment(const struct run *run, const struct segment *segment, struct shard group) {
+static void forward_segment(const struct pass *run, const struct segment *segment, struct shard group) {
   const cnn_plan *plan = run->plan;
   int last = plan->net->count - 1;
   for (int64_t n = group.n0; n < group.n1; n += segment->images) {
@@ -42,7 +42,7 @@ static void forward_segment(const struct run *run, const struct segment *segment
   }
 }
 
-static void backward_segment(const struct run *run, const struct segment *segment, struct shard group) {
+static void backward_segment(const struct pass *run, const struct segment *segment, struct shard group) {
   const cnn_plan *plan = run->plan;
   int last = plan->net->count - 1;
   for (int64_t n = group.n0; n < group.n1; n += segment->images) {
@@ -60,7 +60,7 @@ static void backward_segment(const struct run *run, const struct segment *segmen
 }
 
 static void run_group(void *context, int64_t task, int thread) {
-  const struct run *run = context;
+  const struct pass *run = context;
   const cnn_plan *plan = run->plan;
   int64_t n0 = task * plan->options.group, n1 = n0 + plan->options.group;
   struct shard group = {
@@ -73,7 +73,7 @@ static void run_group(void *context, int64_t task, int thread) {
 }
 
 static void run_collect(void *context, int64_t task, int thread) {
-  const struct run *run = context;
+  const struct pass *run = context;
   const struct job *job = &run->plan->collect[task];
   const struct step *step = &run->plan->steps[job->brick];
   if (job->kind == JOB_WEIGHTS) {
@@ -87,7 +87,7 @@ static void run_collect(void *context, int64_t task, int thread) {
   memcpy(step->gradient + job->part, step->partial + job->part, (size_t)count * sizeof(float));
 }
 
-static void rounds(struct run *run) {
+static void rounds(struct pass *run) {
   cnn_plan *plan = run->plan;
   int threads = plan->options.threads;
   mem_freeze();
@@ -99,11 +99,11 @@ static void rounds(struct run *run) {
 }
 
 void exec_forward(cnn_plan *plan, int64_t batch, const struct hooks *hooks) {
-  rounds(&(struct run){plan, batch, false, hooks});
+  rounds(&(struct pass){plan, batch, false, hooks});
 }
 
 void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks) {
-  rounds(&(struct run){plan, batch, true, hooks});
+  rounds(&(struct pass){plan, batch, true, hooks});
 }
 
 cnn_status plan_check_input(const cnn_plan *plan, cnn_tensor x) {

@@ -7,7 +7,7 @@
 #include "net/plan.h"
 
 static bool meet(const struct place *a, const struct place *b) {
-  return a->alone || b->alone || (a->from <= b->to && b->from <= a->to);
+  return a->from <= b->to && b->from <= a->to;
 }
 
 /* The lowest offset at which a place is clear of those that have theirs: upwards from `first`, past each

@@ -30,11 +30,9 @@ void net_ledger(const cnn_net *net, int i, struct ledger *ledger) {
   ledger->inputs = brick->inputs;
   for (int k = 0; k < brick->inputs; k++) {
     bool door = brick->from[k] == 0 && brick->class->any_block; /* the network's input, as it comes */
-    ledger->x[k].shape = brick->in[k];
-    ledger->x[k].block = door ? 1 : BLOCK;
+    view_layout(&ledger->x[k], brick->in[k], door ? 1 : BLOCK);
   }
-  ledger->y.shape = brick->out;
-  ledger->y.block = BLOCK;
+  view_layout(&ledger->y, brick->out, BLOCK);
 }
 
 static const char *const common_keys[] = {"name", NULL};

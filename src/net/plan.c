@@ -42,11 +42,10 @@ static struct view view_at(const cnn_plan *plan, int index, cnn_shape shape, int
   struct view view = {0};
   if (index < 0) return view;
   const struct place *place = &plan->places[index];
-  int64_t first;
-  view_layout(&view, shape, block, place->halo, &first);
+  view_layout(&view, shape, block);
   view.shape.n = plan->options.batch;
   view.image = place->passing ? 0 : plan->image;
-  view.data = (place->passing ? memory.passing : memory.images) + place->offset + first;
+  view.data = (place->passing ? memory.passing : memory.images) + place->offset;
   return view;
 }
 

@@ -26,11 +26,8 @@
  * Moments: brick i runs forward at i and backward at 2 * bricks - i; the loss is between. */
 struct place {
   int64_t floats, offset, from, to;
-  struct halo halo;
-  bool alone; /* shares its memory with none: a halo stays zero only where nobody else writes */
   bool passing;
-  int64_t first; /* floats before pixel (0, 0), where a tensor stands here */
-  int next;      /* of those with an offset, the next one up, or -1: layout.c's own */
+  int next; /* of those with an offset, the next one up, or -1: layout.c's own */
 };
 
 /* What is known of one brick. */

@@ -202,13 +202,14 @@ struct case_of_product {
   struct product p;
   float a[A_FLOATS], b[PANELS * (TAPS * BLOCK + 48)], start[PANELS * BLOCK], before[C_FLOATS];
   int32_t a_row[ROWS], c_row[ROWS];
-  struct tap taps[TAPS + 1];
+  struct run runs[TAPS + 1];
+  int32_t at[TAPS][2]; /* of each step, in A and in B */
 };
 
 static void new_case(struct random *random, struct case_of_product *c, bool special) {
   struct product *p = &c->p;
   *p = (struct product){
-      .a = c->a + A_FLOATS / 2, .b = c->b, .a_row = c->a_row, .c_row = c->c_row, .taps = c->taps};
+      .a = c->a + A_FLOATS / 2, .b = c->b, .a_row = c->a_row, .c_row = c->c_row, .runs = c->runs};
   p->rows = draw(random, 1, ROWS);
   p->columns = draw(random, 1, COLUMNS);
   p->depth = draw(random, 0, 3) ? draw(random, 0, 40) : draw(random, 0, TAPS);
@@ -225,8 +226,20 @@ static void new_case(struct random *random, struct case_of_product *c, bool spec
     c->a_row[i] = (int32_t)draw(random, -A_FLOATS / 4, A_FLOATS / 4);
     c->c_row[i] = (int32_t)(i * (wide ? PANELS + 1 : 1) * BLOCK);
   }
-  for (int k = 0; k < TAPS; k++)
-    c->taps[k] = (struct tap){(int32_t)draw(random, -A_FLOATS / 4, A_FLOATS / 4 - 1), k * BLOCK};
+  int32_t a_step = draw(random, 0, 1) ? 1 : (int32_t)draw(random, -3, 3),
+          longest = (int32_t)draw(random, 1, 30);
+  p->a_step = a_step;
+  p->b_step = draw(random, 0, 3) ? BLOCK : 0;
+  int64_t runs = 0;
+  for (int64_t k = 0; k < p->depth; runs++) {
+    int32_t steps = (int32_t)draw(random, 1, longest), a = (int32_t)draw(random, -A_FLOATS / 8, A_FLOATS / 8);
+    if (steps > p->depth - k) steps = (int32_t)(p->depth - k);
+    c->runs[runs] = (struct run){a, (int32_t)k * BLOCK, steps};
+    for (int32_t i = 0; i < steps; i++, k++) {
+      c->at[k][0] = a + i * a_step;
+      c->at[k][1] = c->runs[runs].b + i * (int32_t)p->b_step;
+    }
+  }
 }
 
 /* The element (i, j) as the contract has it: one chain. And the same in double, with the size of its terms.
@@ -239,7 +252,7 @@ static float chain(const struct case_of_product *c, int64_t i, int64_t j, double
   *wide = (double)sum;
   *size = fabs(*wide);
   for (int64_t k = 0; k < p->depth; k++) {
-    float x = p->a[c->a_row[i] + c->taps[k].a], y = p->b[j / BLOCK * p->b_panel + c->taps[k].b + j % BLOCK];
+    float x = p->a[c->a_row[i] + c->at[k][0]], y = p->b[j / BLOCK * p->b_panel + c->at[k][1] + j % BLOCK];
     sum = fmaf(x, y, sum);
     *wide += (double)x * (double)y;
     *size += fabs((double)x * (double)y);
@@ -366,11 +379,9 @@ static void bits_softmax_backward(const struct kernel_table *table, float *in, f
 
 static void bits_sum_positions(const struct kernel_table *table, float *in, float *out,
                                struct random *random) {
-  struct tap taps[100];
-  int64_t depth = draw(random, 0, 100);
-  for (int k = 0; k < 100; k++) taps[k] = (struct tap){-1, (int32_t)draw(random, -100, 100) * BLOCK};
+  int64_t positions = draw(random, 0, 100), step = draw(random, -1, 1) * BLOCK;
   memcpy(out, in, BLOCK * BLOCK * sizeof *in);
-  table->sum_positions(out, in + POOL / 2, taps, depth);
+  table->sum_positions(out, in + POOL / 2, step, positions);
 }
 
 static void bits_sum_lanes(const struct kernel_table *table, float *in, float *out, struct random *random) {
@@ -574,18 +585,16 @@ static void softmax(void **state) {
 static void sums(void **state) {
   (void)state;
   float x[40 * 16], lanes[256] = {0}, sum[16];
-  struct tap taps[40];
   double exact[16] = {0};
   struct random random = random_from(9);
   for (int i = 0; i < 40 * 16; i++) x[i] = uniform(&random);
-  for (int k = 0; k < 40; k++) taps[k] = (struct tap){0, (k * 7 % 40) * 16};
   for (int k = 0; k < 40; k++)
-    for (int c = 0; c < 16; c++) exact[c] += (double)x[taps[k].b + c];
-  plain()->sum_positions(lanes, x, taps, 40);
+    for (int c = 0; c < 16; c++) exact[c] += (double)x[k * 16 + c];
+  plain()->sum_positions(lanes, x, 16, 40);
   for (int l = 0; l < 16; l++) /* lane l has the positions l, l + 16, l + 32, in that order */
     for (int c = 0; c < 16; c++) {
       float expected = 0;
-      for (int k = l; k < 40; k += 16) expected += x[taps[k].b + c];
+      for (int k = l; k < 40; k += 16) expected += x[k * 16 + c];
       assert_true(lanes[l * 16 + c] == expected);
     }
   plain()->sum_lanes(sum, lanes);

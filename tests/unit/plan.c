@@ -659,8 +659,8 @@ static void smaller_batches(void **state) {
   cnn_net_free(net);
 }
 
-/* Many steps on changing batches and weights: what was never written, halos above all, is still zero. */
-static void halos_stay_zero(void **state) {
+/* Many steps on changing batches and weights: what an earlier step left in memory is not seen. */
+static void leftovers_do_not_matter(void **state) {
   (void)state;
   static const char *const texts[] = {("input shape=2x7x7\n"
                                        "conv filters=17 kernel=5 pad=2\nrelu\n"
@@ -997,7 +997,7 @@ int main(void) {
       cmocka_unit_test(deep_net),
       cmocka_unit_test(random_nets),
       cmocka_unit_test(smaller_batches),
-      cmocka_unit_test(halos_stay_zero),
+      cmocka_unit_test(leftovers_do_not_matter),
       cmocka_unit_test(two_plans_at_once),
       cmocka_unit_test(nets_without_weights),
       cmocka_unit_test(input_is_kept),

@@ -136,21 +136,21 @@ static cnn_train_options train_options(void) {
   return options;
 }
 
-struct run {
+struct training_run {
   cnn_dataset *data;
   cnn_net *net;
   cnn_plan *plan;
   cnn_trainer *trainer;
 };
 
-static struct run new_run(const char *net, cnn_plan_options plan, cnn_train_options train) {
-  struct run run = {.data = open_data(IMAGES, CLASSES), .net = parse(net)};
+static struct training_run new_run(const char *net, cnn_plan_options plan, cnn_train_options train) {
+  struct training_run run = {.data = open_data(IMAGES, CLASSES), .net = parse(net)};
   run.plan = new_plan(run.net, plan);
   ok(cnn_trainer_new(run.plan, run.data, &train, &run.trainer));
   return run;
 }
 
-static void run_free(struct run *run) {
+static void run_free(struct training_run *run) {
   cnn_trainer_free(run->trainer);
   cnn_plan_free(run->plan);
   cnn_net_free(run->net);
@@ -201,7 +201,7 @@ static void set_all(cnn_plan *plan, const char *name, float value) {
 
 /* ---- what is refused ---- */
 
-static void refused(const struct run *run, const cnn_train_options *options, cnn_status status,
+static void refused(const struct training_run *run, const cnn_train_options *options, cnn_status status,
                     const char *words) {
   cnn_trainer *none = (cnn_trainer *)scratch, *trainer = none;
   assert_fails(status, cnn_trainer_new(run->plan, run->data, options, &trainer), words);
@@ -210,7 +210,7 @@ static void refused(const struct run *run, const cnn_train_options *options, cnn
 
 static void wrong_options(void **state) {
   (void)state;
-  struct run run = new_run(small_net, plan_options(), train_options());
+  struct training_run run = new_run(small_net, plan_options(), train_options());
 #define WRONG(field, value, status, words)        \
   do {                                            \
     cnn_train_options options = train_options();  \
@@ -248,7 +248,7 @@ static void wrong_options(void **state) {
 
 static void inference_plan(void **state) {
   (void)state;
-  struct run run = {.data = open_data(IMAGES, CLASSES), .net = parse(small_net)};
+  struct training_run run = {.data = open_data(IMAGES, CLASSES), .net = parse(small_net)};
   cnn_plan_options options = plan_options();
   options.mode = CNN_INFER;
   run.plan = new_plan(run.net, options);
@@ -277,7 +277,7 @@ static void data_that_does_not_fit(void **state) {
   };
   cnn_dataset *data = open_data(IMAGES, CLASSES);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    struct run run = {.data = data, .net = parse(cases[i].net)};
+    struct training_run run = {.data = data, .net = parse(cases[i].net)};
     run.plan = new_plan(run.net, plan_options());
     cnn_evaluation evaluation = {.total = -1};
     for (int k = 0; k < 2 && cases[i].words[k]; k++) {
@@ -319,7 +319,7 @@ static void wrong_gradient_calls(void **state) {
 
 /* ---- the same bits ---- */
 
-static void train_like(const struct run *first, const char *optimizer, int threads, bool same,
+static void train_like(const struct training_run *first, const char *optimizer, int threads, bool same,
                        uint64_t order_seed, uint64_t weight_seed, const char *what) {
   cnn_plan_options plan = plan_options();
   cnn_train_options train = train_options();
@@ -328,7 +328,7 @@ static void train_like(const struct run *first, const char *optimizer, int threa
   train.optimizer = optimizer;
   train.seed = order_seed;
   train.epochs = 2;
-  struct run run = new_run(wide_net, plan, train);
+  struct training_run run = new_run(wide_net, plan, train);
   ok(cnn_trainer_run(run.trainer));
   if (same_weights(run.plan, first->plan) != same)
     fail_msg("%s, %s: %s weights", optimizer, what, same ? "other" : "the same");
@@ -345,7 +345,7 @@ static void bits(void **state) {
     cnn_train_options train = train_options();
     train.optimizer = optimizer;
     train.epochs = 2;
-    struct run first = new_run(wide_net, plan_options(), train);
+    struct training_run first = new_run(wide_net, plan_options(), train);
     ok(cnn_trainer_run(first.trainer));
     train_like(&first, optimizer, 2, true, 1, 1, "a second run");
     train_like(&first, optimizer, 1, true, 1, 1, "1 thread");
@@ -429,7 +429,7 @@ static void progress(void **state) {
   options.context = &reports;
   options.evaluate_train = 20;
   options.evaluate_test = -1;
-  struct run run = new_run(small_net, plan_options(), options);
+  struct training_run run = new_run(small_net, plan_options(), options);
   ok(cnn_trainer_run(run.trainer));
   int at = 0;
   for (int64_t epoch = 1; epoch <= 3; epoch++) {
@@ -462,7 +462,7 @@ static void progress_without_evaluation(void **state) {
   cnn_train_options options = train_options();
   options.on_progress = keep_report;
   options.context = &reports;
-  struct run run = new_run(small_net, plan_options(), options);
+  struct training_run run = new_run(small_net, plan_options(), options);
   ok(cnn_trainer_run(run.trainer));
   for (int i = 0; i < reports.count; i++) {
     assert_true(isnan(reports.report[i].train_accuracy) && isnan(reports.report[i].train_loss));
@@ -475,11 +475,11 @@ static void steps_then_run(void **state) {
   (void)state;
   struct reports reports = {0};
   cnn_train_options options = train_options();
-  struct run whole = new_run(small_net, plan_options(), options);
+  struct training_run whole = new_run(small_net, plan_options(), options);
   ok(cnn_trainer_run(whole.trainer));
   options.on_progress = keep_report;
   options.context = &reports;
-  struct run run = new_run(small_net, plan_options(), options);
+  struct training_run run = new_run(small_net, plan_options(), options);
   float loss;
   for (int i = 0; i < STEPS + 3; i++) ok(cnn_trainer_step(run.trainer, i % 2 ? &loss : NULL));
   assert_int_equal(reports.count, 0);
@@ -503,7 +503,7 @@ static void limit(void **state) {
   options.evaluate_train = options.evaluate_test = -1;
   options.on_progress = keep_report;
   options.context = &reports;
-  struct run run = new_run(small_net, plan_options(), options);
+  struct training_run run = new_run(small_net, plan_options(), options);
   ok(cnn_trainer_run(run.trainer));
   assert_int_equal(reports.report[0].steps, 2);
   assert_int_equal(reports.count, 3 * (2 + 1));
@@ -513,7 +513,7 @@ static void limit(void **state) {
 
   /* as if the data set had no more */
   options.limit = 0;
-  struct run fewer = {.data = open_data(13, CLASSES), .net = parse(small_net)};
+  struct training_run fewer = {.data = open_data(13, CLASSES), .net = parse(small_net)};
   fewer.plan = new_plan(fewer.net, plan_options());
   reports.count = 0;
   ok(cnn_trainer_new(fewer.plan, fewer.data, &options, &fewer.trainer));
@@ -525,9 +525,9 @@ static void limit(void **state) {
   /* more than there are: all */
   options = train_options();
   options.limit = 1000;
-  struct run more = new_run(small_net, plan_options(), options);
+  struct training_run more = new_run(small_net, plan_options(), options);
   options.limit = 0;
-  struct run all = new_run(small_net, plan_options(), options);
+  struct training_run all = new_run(small_net, plan_options(), options);
   ok(cnn_trainer_run(more.trainer));
   ok(cnn_trainer_run(all.trainer));
   assert_true(same_weights(more.plan, all.plan));
@@ -544,9 +544,9 @@ static void batch_larger_than_data(void **state) {
   cnn_plan_options plan = plan_options();
   plan.group = 5;
   plan.batch = 64;
-  struct run larger = new_run(small_net, plan, train_options());
+  struct training_run larger = new_run(small_net, plan, train_options());
   plan.batch = IMAGES;
-  struct run equal = new_run(small_net, plan, train_options());
+  struct training_run equal = new_run(small_net, plan, train_options());
   ok(cnn_trainer_run(larger.trainer));
   ok(cnn_trainer_run(equal.trainer));
   assert_true(same_weights(larger.plan, equal.plan));
@@ -562,12 +562,12 @@ static void stop(void **state) {
   cnn_train_options options = train_options();
   options.on_progress = keep_report;
   options.context = &reports;
-  struct run run = new_run(small_net, plan_options(), options);
+  struct training_run run = new_run(small_net, plan_options(), options);
   reports.trainer = run.trainer;
   assert_fails(CNN_E_STOPPED, cnn_trainer_run(run.trainer), "epoch 2");
   assert_non_null(strstr(cnn_why(), "step 4"));
   assert_int_equal(reports.report[reports.count - 1].total_step, STEPS + 3);
-  struct run other = new_run(small_net, plan_options(), train_options());
+  struct training_run other = new_run(small_net, plan_options(), train_options());
   for (int i = 0; i < STEPS + 3; i++) ok(cnn_trainer_step(other.trainer, NULL));
   assert_true(same_weights(run.plan, other.plan));
   run_free(&run);
@@ -585,14 +585,14 @@ static void stop(void **state) {
 
 /* ---- settings ---- */
 
-static json_t *read_settings(const struct run *run) {
+static json_t *read_settings(const struct training_run *run) {
   json_error_t error;
   json_t *root = json_loads(cnn_trainer_settings(run->trainer), JSON_REJECT_DUPLICATES, &error);
   if (!root) fail_msg("%s: %s", error.text, cnn_trainer_settings(run->trainer));
   return root;
 }
 
-static void check_settings(const struct run *run) {
+static void check_settings(const struct training_run *run) {
   json_error_t error;
   json_t *root = read_settings(run);
   const char *optimizer, *loss;
@@ -624,14 +624,14 @@ static void settings_that_matter(void **state) {
   for (int o = 0; cnn_optimizer_name(o); o++) {
     cnn_train_options usual = train_options();
     usual.optimizer = cnn_optimizer_name(o);
-    struct run run = new_run(small_net, plan, usual);
+    struct training_run run = new_run(small_net, plan, usual);
     ok(cnn_trainer_run(run.trainer));
     for (int kind = 0; kind < KINDS; kind++) {
       cnn_train_options other = usual;
       double *fields[] = {&other.momentum, &other.beta1,   &other.beta2,
                           &other.decay,    &other.epsilon, &other.lr};
       *fields[kind] = 0.25;
-      struct run changed = new_run(small_net, plan, other);
+      struct training_run changed = new_run(small_net, plan, other);
       ok(cnn_trainer_run(changed.trainer));
       bool same = same_weights(run.plan, changed.plan);
       if (same != !strcmp(cnn_trainer_settings(run.trainer), cnn_trainer_settings(changed.trainer)))
@@ -654,7 +654,7 @@ static void settings(void **state) {
   train.lr = 0.1 / 3;
   train.seed = 6;
   train.limit = 13;
-  struct run run = new_run(small_net, plan, train);
+  struct training_run run = new_run(small_net, plan, train);
   memset(optimizer, '-', sizeof optimizer); /* it was copied */
   check_settings(&run);
   const char *text = cnn_trainer_settings(run.trainer);
@@ -663,7 +663,7 @@ static void settings(void **state) {
   plan.threads = 7;
   train.optimizer = "rmsprop";
   train.limit = 13;
-  struct run other = new_run(small_net, plan, train);
+  struct training_run other = new_run(small_net, plan, train);
   assert_string_equal(cnn_trainer_settings(other.trainer), text);
   ok(cnn_trainer_run(run.trainer));
   run_free(&run);
@@ -682,7 +682,7 @@ static void settings_of_the_largest_seed(void **state) {
   cnn_plan_options plan = plan_options();
   cnn_train_options train = train_options();
   plan.seed = train.seed = UINT64_MAX;
-  struct run run = new_run(small_net, plan, train);
+  struct training_run run = new_run(small_net, plan, train);
   json_decref(read_settings(&run));
   cnn_model_info info = {.settings = cnn_trainer_settings(run.trainer)};
   ok(cnn_model_save(in_scratch("model"), run.plan, &info));
@@ -700,7 +700,7 @@ static void no_allocation_with(const char *net, int threads, int64_t evaluate) {
   train.evaluate_train = train.evaluate_test = evaluate;
   train.on_progress = keep_report;
   train.context = &reports;
-  struct run run = new_run(net, plan, train);
+  struct training_run run = new_run(net, plan, train);
   ok(cnn_trainer_run(run.trainer));
   int last = reports.count - 2; /* the one after it is of the last epoch's end */
   assert_int_equal(reports.report[last].total_step, 3 * STEPS);
@@ -734,7 +734,7 @@ static void mallocs_are_counted(void **state) {
 }
 
 /* Everything from text to an evaluated trainer, as far as memory goes. */
-static cnn_status make_all(struct run *run) {
+static cnn_status make_all(struct training_run *run) {
   float images[2 * SIDE * SIDE] = {0}, loss;
   cnn_plan_options plan = plan_options();
   cnn_train_options train = train_options();
@@ -756,7 +756,7 @@ static void each_allocation_fails(void **state) {
   cnn_dataset *data = open_data(IMAGES, CLASSES);
   long successes = 0;
   for (bool done = false; !done; successes++) {
-    struct run run = {.data = data};
+    struct training_run run = {.data = data};
     mem_fail_after(successes);
     cnn_status status = make_all(&run);
     mem_fail_after(-1);
@@ -773,7 +773,7 @@ static void each_allocation_fails(void **state) {
 
 /* ---- values that are not finite ---- */
 
-static void fails_in_step(struct run *run, int64_t step, const char *words) {
+static void fails_in_step(struct training_run *run, int64_t step, const char *words) {
   char place[64];
   snprintf(place, sizeof place, "epoch 1, step %" PRId64 ":", step);
   assert_fails(CNN_E_NUMERIC, cnn_trainer_run(run->trainer), place);
@@ -787,7 +787,7 @@ static void weight_not_finite(void **state) {
   static const float values[] = {INFINITY, -INFINITY, NAN};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     for (size_t k = 0; k < sizeof values / sizeof *values; k++) {
-      struct run run = new_run(small_net, plan_options(), train_options());
+      struct training_run run = new_run(small_net, plan_options(), train_options());
       set_all(run.plan, names[i], values[k]);
       bool hidden = strcmp(names[i], "conv1.bias") == 0 && values[k] == -INFINITY;
       fails_in_step(&run, hidden ? STEPS : 1, names[i]);
@@ -798,7 +798,7 @@ static void weight_not_finite(void **state) {
 /* The weights are finite, their products not. */
 static void output_not_finite(void **state) {
   (void)state;
-  struct run run = new_run(small_net, plan_options(), train_options());
+  struct training_run run = new_run(small_net, plan_options(), train_options());
   set_all(run.plan, "conv1.weight", 1);
   set_all(run.plan, "affine1.weight", 1e38F);
   int64_t count, again;
@@ -827,7 +827,7 @@ static void image_group(void **state) {
     put_bytes(labels, file, make_idx(file, 1, dims, label, sizeof label));
     char source[4 * 1024 + 4];
     snprintf(source, sizeof source, "%s,%s,%s,%s", images, labels, images, labels);
-    struct run run = {.net = parse(small_net)};
+    struct training_run run = {.net = parse(small_net)};
     ok(cnn_dataset_open(source, NULL, &run.data));
     run.plan = new_plan(run.net, options);
     set_all(run.plan, "conv1.weight", 1e38F);
@@ -852,7 +852,7 @@ static void huge_learning_rate(void **state) {
     train.optimizer = "sgd";
     train.lr = 1e6;
     /* no relu, which may die of a wild step and be at peace */
-    struct run run =
+    struct training_run run =
         new_run("input shape=1x8x8\naffine units=20 init=he\naffine units=5 init=he\n", plan, train);
     assert_fails(CNN_E_NUMERIC, cnn_trainer_run(run.trainer), "epoch 1, step ");
     if (!strstr(cnn_why(), "affine1") && !strstr(cnn_why(), "affine2"))
@@ -880,7 +880,7 @@ static void last_update_not_finite(void **state) {
   cnn_train_options options = train_options();
   options.on_progress = spoil;
   options.context = &spoiler;
-  struct run run = new_run(small_net, plan_options(), options);
+  struct training_run run = new_run(small_net, plan_options(), options);
   spoiler.plan = run.plan;
   assert_fails(CNN_E_NUMERIC, cnn_trainer_run(run.trainer),
                "epoch 3, step 7: weight 'affine1.bias' became inf");
@@ -910,7 +910,7 @@ static void learns(void **state) {
       plan.threads = 1;
       train.epochs = 30;
       train.lr = 0.02;
-      struct run run = new_run(nets[i], plan, train);
+      struct training_run run = new_run(nets[i], plan, train);
       cnn_evaluation before, after;
       ok(cnn_evaluate(run.plan, run.data, CNN_SPLIT_TRAIN, 0, &before));
       ok(cnn_trainer_run(run.trainer));

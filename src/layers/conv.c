@@ -10,7 +10,7 @@
  * backward_data is col2im turned round: each dx gathers the dy that it reached. Positions that meet the
  * same taps make a piece, and each piece is a product of its own: those inside the image meet all taps,
  * those at its edge leave out the taps that fall on padding. So padding costs nothing and is nowhere in
- * memory, and with a stride no product is with a hole.
+ * memory, and with a stride no product is with a hole. Likewise taps that meet the same positions.
  *
  * Weights are packed in panels of 16 filters, [group][filter/16][tap][16]; taps are in the order x
  * stands in memory: channel block, fh, fw, channel in block. */
@@ -21,7 +21,7 @@
 enum {
   WEIGHT,
   BIAS,
-  FEW_POSITIONS = 16, /* up to so many of an image: several images make one product */
+  FEW_ROWS = 6, /* an average piece of fewer rows is taken of several images at once */
   MOST_IMAGES = 32,
 };
 
@@ -53,15 +53,19 @@ static const struct param params[] = {
      "how weights start: normal:STD, xavier, he or zeros"},
     {0}};
 
-/* Positions that meet the same taps: rows of a product, with the taps as runs. Offsets of several images,
- * where several make one product, follow each other. */
+/* One product: rows that have the same chain. In forward and backward_data rows are positions and the chain
+ * runs over taps; in backward_weights rows are taps and the chain runs over positions. Positions of several
+ * images, where several make one product, follow each other. */
 struct piece {
-  int64_t positions, depth, run_count, walk_count; /* of one image; of one group */
-  int32_t *from, *to; /* [images][positions]: x and y; or, for backward_data, dy and dx */
-  struct run *runs;   /* [groups][run_count]: x, weight; or dy, across */
-  /* backward_weights, where taps are rows and positions are summed over: */
-  int32_t *tap_at, *weight_row; /* [groups][depth]: x; [depth]: weight */
-  struct run *walk;             /* [images][walk_count]: x, dy */
+  int64_t rows, depth, run_count; /* of one image; of one group */
+  int32_t *from, *to;             /* [rows]: x and y; dy and dx; x and weight, from for each group */
+  struct run *runs;               /* [run_count]: x and weight; dy and across, for each group; x and dy */
+};
+
+/* The pieces of one direction. */
+struct pieces {
+  struct piece *piece;
+  int64_t count;
 };
 
 struct tables {
@@ -70,13 +74,14 @@ struct tables {
   bool aligned, c_aligned; /* groups of filters, of channels, begin at a panel of y, of dx */
   int64_t images;          /* how many one product may take: where one image is but a few rows */
   int64_t tap_step;        /* floats of x from one tap of a run to the next */
-  struct piece *pieces, *dx_pieces;
-  int64_t piece_count, dx_piece_count;
-  float *across; /* [groups][c_panels][filter, fh, fw][16 channels]; made by prepare() */
+  struct pieces forward, data, weights;
+  struct view padded; /* a copy of x with its padding for backward_weights, where plane is not 0 */
+  int64_t padded_at;  /* in scratch */
+  float *across;      /* [groups][c_panels][filter, fh, fw][16 channels]; made by prepare() */
 };
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+static int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
 static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out) {
   const struct config *c = config;
@@ -101,21 +106,15 @@ static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out)
   return CNN_OK;
 }
 
-/* Positions from .. to - 1 along one axis, `step` apart, that meet the same taps: lo .. hi - 1, of which
- * every one that falls on a whole position counts. */
+enum direction { FORWARD, DATA, WEIGHTS };
+
+/* Along one axis: from .. to - 1, `step` apart, that all meet lo .. hi - 1 (in DATA those of them that fall
+ * on a whole position). Outputs meet taps; in DATA inputs meet taps; in WEIGHTS taps meet outputs. */
 struct span {
   int64_t from, to, step, lo, hi;
 };
 
-/* The taps that output position o finds inside the input. */
-static struct span forward_taps(const struct config *c, int axis, int64_t in, int64_t o) {
-  int64_t first = o * c->stride[axis] - c->pad[axis], dilation = c->dilation[axis];
-  int64_t lo = first < 0 ? ceil_div(-first, dilation) : 0,
-          hi = in > first ? ceil_div(in - first, dilation) : 0;
-  if (hi > c->kernel[axis]) hi = c->kernel[axis];
-  if (lo > hi) lo = hi;
-  return (struct span){.from = o, .step = 1, .lo = lo, .hi = hi};
-}
+static int64_t clip(int64_t i, int64_t end) { return i < 0 ? 0 : i > end ? end : i; }
 
 /* Output position that input h meets at tap f: (h + pad - f * dilation) / stride, where that is whole. */
 static bool meets(const struct config *c, int axis, int64_t h, int64_t f, int64_t *o) {
@@ -124,25 +123,38 @@ static bool meets(const struct config *c, int axis, int64_t h, int64_t f, int64_
   return *o * c->stride[axis] == at;
 }
 
-/* The taps through which input h reached an output; lo and hi are the first and past the last of them. */
-static struct span backward_taps(const struct config *c, int axis, int64_t out, int64_t h) {
-  struct span span = {.from = h, .step = c->stride[axis]};
-  for (int64_t f = 0, o; f < c->kernel[axis]; f++)
-    if (meets(c, axis, h, f, &o) && o >= 0 && o < out) {
-      if (span.hi == 0) span.lo = f;
-      span.hi = f + 1;
-    }
+/* What i alone meets. An input has outputs at o * stride - pad + f * dilation. */
+static struct span span_of(const struct config *c, int axis, enum direction direction, int64_t in,
+                           int64_t out, int64_t i) {
+  int64_t stride = c->stride[axis], dilation = c->dilation[axis], kernel = c->kernel[axis];
+  struct span span = {.from = i, .step = direction == DATA ? stride : 1};
+  if (direction == FORWARD) {
+    int64_t first = i * stride - c->pad[axis];
+    span.lo = clip(ceil_div(-first, dilation), kernel);
+    span.hi = clip(ceil_div(in - first, dilation), kernel);
+  } else if (direction == WEIGHTS) {
+    int64_t first = i * dilation - c->pad[axis];
+    span.lo = clip(ceil_div(-first, stride), out);
+    span.hi = clip(ceil_div(in - first, stride), out);
+  } else {
+    for (int64_t f = 0, o; f < kernel; f++)
+      if (meets(c, axis, i, f, &o) && o >= 0 && o < out) {
+        if (span.hi == 0) span.lo = f;
+        span.hi = f + 1;
+      }
+  }
+  if (span.lo >= span.hi) span.lo = span.hi = 0;
   return span;
 }
 
-/* The span that begins at position i: of outputs, or of inputs of one phase of the stride. */
-static struct span span_at(const struct config *c, int axis, const struct ledger *l, bool backward,
+/* The span that begins at i. */
+static struct span span_at(const struct config *c, int axis, const struct ledger *l, enum direction direction,
                            int64_t i) {
   int64_t in = axis ? l->x[0].shape.w : l->x[0].shape.h, out = axis ? l->y.shape.w : l->y.shape.h;
-  int64_t end = backward ? in : out;
-  struct span span = backward ? backward_taps(c, axis, out, i) : forward_taps(c, axis, in, i);
+  int64_t end = direction == FORWARD ? out : direction == DATA ? in : c->kernel[axis];
+  struct span span = span_of(c, axis, direction, in, out, i);
   for (span.to = i + span.step; span.to < end; span.to += span.step) {
-    struct span next = backward ? backward_taps(c, axis, out, span.to) : forward_taps(c, axis, in, span.to);
+    struct span next = span_of(c, axis, direction, in, out, span.to);
     if (next.lo != span.lo || next.hi != span.hi) break;
   }
   return span;
@@ -175,57 +187,81 @@ static int64_t tap_number(const struct config *config, int64_t channels, int64_t
   return first * config->kernel[0] * config->kernel[1] + (fh * config->kernel[1] + fw) * width + c - first;
 }
 
-/* One piece of forward and backward_weights: counts, and fills what it has memory for. */
-static void fill_forward(const struct config *config, const struct ledger *l, const struct tables *t,
-                         struct span h, struct span w, struct piece *piece) {
-  const struct view *x = &l->x[0], *y = &l->y;
-  int64_t x_image = l->step ? x->image : 0, y_image = l->step ? l->y.image : 0,
-          dy_image = l->step ? l->step->dy.image : 0;
-  struct writer taps = {.runs = piece->runs, .a_step = t->tap_step, .b_step = BLOCK, .single = !t->c_aligned};
-  struct writer walk = {.runs = piece->walk, .a_step = config->stride[1] * x->pixel, .b_step = BLOCK};
-  int64_t k = 0, depth = piece->depth;
-  for (int64_t g = 0; g < config->groups; g++, taps.broken = true) {
-    k = 0;
+static int64_t image_stride(const struct ledger *l, const struct view *v) { return l->step ? v->image : 0; }
+
+/* The taps (h, w) of every channel, group by group: as runs, or as rows. Counts, and fills what there is
+ * memory for. */
+static void list_taps(const struct config *config, const struct tables *t, const struct view *x,
+                      struct span h, struct span w, struct writer *runs, struct piece *rows) {
+  int64_t count = rows->rows;
+  for (int64_t g = 0; g < config->groups; g++, runs->broken = true) {
+    rows->rows = 0;
     for (int64_t first = 0; first < t->c; first += x->block)
-      for (int64_t fh = h.lo; fh < h.hi; fh++)
-        for (int64_t fw = w.lo; fw < w.hi; fw++)
+      for (int64_t fh = h.from; fh < h.to; fh++)
+        for (int64_t fw = w.from; fw < w.to; fw++)
           for (int64_t c = first; c < t->c && c < first + x->block; c++) {
             int64_t at = view_offset(x, 0, g * t->c + c, fh * config->dilation[0], fw * config->dilation[1]);
-            int64_t row = tap_number(config, t->c, x->block, c, fh, fw) * BLOCK;
-            write_step(&taps, at, row);
-            if (piece->tap_at) {
-              piece->tap_at[g * depth + k] = (int32_t)at;
-              piece->weight_row[k] = (int32_t)row;
-            }
-            k++;
+            int64_t row = tap_number(config, t->c, x->block, c, fh, fw) * BLOCK, i = rows->rows++;
+            write_step(runs, at, row);
+            if (!rows->from) continue;
+            rows->from[g * count + i] = (int32_t)at;
+            rows->to[i] = (int32_t)row;
           }
   }
-  piece->depth = k;
-  piece->run_count = taps.count / config->groups;
-  piece->positions = 0;
-  for (int64_t n = 0; n < t->images; n++, walk.broken = true)
-    for (int64_t oh = h.from; oh < h.to; oh++)
-      for (int64_t ow = w.from; ow < w.to; ow++) {
-        int64_t at = (oh * config->stride[0] - config->pad[0]) * x->row +
-                     (ow * config->stride[1] - config->pad[1]) * x->pixel,
-                i = piece->positions++;
-        int64_t to = (oh * y->shape.w + ow) * BLOCK;
-        write_step(&walk, n * x_image + at, n * dy_image + to);
-        if (!piece->from) continue;
-        piece->from[i] = (int32_t)(n * x_image + at);
-        piece->to[i] = (int32_t)(n * y_image + to);
-      }
-  piece->positions /= t->images;
-  piece->walk_count = walk.count / t->images;
 }
 
-/* One piece of backward_data. */
-static void fill_backward(const struct config *config, const struct ledger *l, const struct tables *t,
-                          struct span h, struct span w, struct piece *piece) {
-  int64_t row = l->y.shape.w * BLOCK;
+/* The output positions (h, w) of every image, likewise; x and dy or y. */
+static void list_positions(const struct config *config, const struct ledger *l, const struct tables *t,
+                           const struct view *x, struct span h, struct span w, struct writer *runs,
+                           struct piece *rows) {
+  bool padded = x == &t->padded;
+  int64_t x_image = padded ? 0 : image_stride(l, x), y_image = image_stride(l, &l->y),
+          dy_image = l->step ? l->step->dy.image : 0;
+  rows->rows = 0;
+  for (int64_t n = 0; n < t->images; n++, runs->broken = true)
+    for (int64_t oh = h.from; oh < h.to; oh++)
+      for (int64_t ow = w.from; ow < w.to; ow++) {
+        int64_t ih = oh * config->stride[0] - (padded ? 0 : config->pad[0]),
+                iw = ow * config->stride[1] - (padded ? 0 : config->pad[1]);
+        int64_t at = n * x_image + ih * x->row + iw * x->pixel, to = (oh * l->y.shape.w + ow) * BLOCK,
+                i = rows->rows++;
+        write_step(runs, at, n * dy_image + to);
+        if (!rows->from) continue;
+        rows->from[i] = (int32_t)at;
+        rows->to[i] = (int32_t)(n * y_image + to);
+      }
+  rows->rows /= t->images;
+}
+
+static void fill_forward(const struct config *config, const struct ledger *l, const struct tables *t,
+                         struct span h, struct span w, struct piece *piece) {
+  const struct view *x = &l->x[0];
+  struct span taps_h = {.from = h.lo, .to = h.hi}, taps_w = {.from = w.lo, .to = w.hi};
+  struct writer runs = {.runs = piece->runs, .a_step = t->tap_step, .b_step = BLOCK, .single = !t->c_aligned};
+  struct piece none = {0};
+  list_taps(config, t, x, taps_h, taps_w, &runs, &none);
+  piece->depth = none.rows;
+  piece->run_count = runs.count / config->groups;
+  list_positions(config, l, t, x, h, w, &(struct writer){0}, piece);
+}
+
+static void fill_weights(const struct config *config, const struct ledger *l, const struct tables *t,
+                         struct span h, struct span w, struct piece *piece) {
+  const struct view *x = t->padded.plane ? &t->padded : &l->x[0];
+  struct span positions_h = {.from = h.lo, .to = h.hi}, positions_w = {.from = w.lo, .to = w.hi};
+  struct writer runs = {.runs = piece->runs, .a_step = config->stride[1] * x->pixel, .b_step = BLOCK};
+  struct piece none = {0};
+  list_positions(config, l, t, x, positions_h, positions_w, &runs, &none);
+  piece->depth = none.rows;
+  piece->run_count = runs.count / t->images;
+  list_taps(config, t, x, h, w, &(struct writer){0}, piece);
+}
+
+static void fill_data(const struct config *config, const struct ledger *l, const struct tables *t,
+                      struct span h, struct span w, struct piece *piece) {
   int64_t dx_image = l->step ? l->step->dx[0].image : 0, dy_image = l->step ? l->step->dy.image : 0;
-  struct writer taps = {.runs = piece->runs, .a_step = 1, .b_step = BLOCK, .single = !t->aligned};
-  for (int64_t g = 0; g < config->groups; g++, taps.broken = true) {
+  struct writer runs = {.runs = piece->runs, .a_step = 1, .b_step = BLOCK, .single = !t->aligned};
+  for (int64_t g = 0; g < config->groups; g++, runs.broken = true) {
     piece->depth = 0;
     for (int64_t first = 0; first < t->fn; first += BLOCK)
       for (int64_t fh = h.lo, oh; fh < h.hi; fh++) {
@@ -233,55 +269,93 @@ static void fill_backward(const struct config *config, const struct ledger *l, c
         for (int64_t fw = w.lo, ow; fw < w.hi; fw++) {
           if (!meets(config, 1, w.from % w.step, fw, &ow)) continue;
           for (int64_t f = first; f < t->fn && f < first + BLOCK; f++, piece->depth++)
-            write_step(&taps, view_offset(&l->y, 0, g * t->fn + f, oh, ow),
+            write_step(&runs, view_offset(&l->y, 0, g * t->fn + f, oh, ow),
                        tap_number(config, t->fn, BLOCK, f, fh, fw) * BLOCK);
         }
       }
   }
-  piece->run_count = taps.count / config->groups;
-  piece->positions = 0;
+  piece->run_count = runs.count / config->groups;
+  piece->rows = 0;
   for (int64_t n = 0; n < t->images; n++)
     for (int64_t ih = h.from; ih < h.to; ih += h.step)
       for (int64_t iw = w.from; iw < w.to; iw += w.step) {
-        int64_t i = piece->positions++;
+        int64_t i = piece->rows++;
         if (!piece->from) continue;
-        piece->from[i] = (int32_t)(n * dy_image + ih / h.step * row + iw / w.step * BLOCK);
+        piece->from[i] = (int32_t)(n * dy_image + (ih / h.step * l->y.shape.w + iw / w.step) * BLOCK);
         piece->to[i] = (int32_t)(n * dx_image + (ih * l->x[0].shape.w + iw) * BLOCK);
       }
-  piece->positions /= t->images;
+  piece->rows /= t->images;
 }
 
-/* The pieces of one direction. Returns how many; their tables are booked, and filled, unless that is all
- * that is asked for. */
-static int64_t book_pieces(const struct config *config, struct ledger *l, const struct tables *t,
-                           bool backward, bool count_only, struct piece *pieces) {
+/* Calls each(h, w) for every piece of a direction; returns how many there are. */
+static int64_t walk_pieces(const struct config *config, struct ledger *l, struct tables *t,
+                           enum direction direction,
+                           void (*each)(const struct config *, struct ledger *, struct tables *,
+                                        enum direction, struct span h, struct span w, int64_t i)) {
+  static const int64_t one[2] = {1, 1};
+  const cnn_shape *x = &l->x[0].shape, *y = &l->y.shape;
+  int64_t end_h = direction == FORWARD ? y->h : direction == DATA ? x->h : config->kernel[0];
+  int64_t end_w = direction == FORWARD ? y->w : direction == DATA ? x->w : config->kernel[1];
+  const int64_t *phases = direction == DATA ? config->stride : one;
+  bool all_at_once = direction == WEIGHTS && t->padded.plane; /* with its padding, taps meet every position */
   int64_t count = 0;
   struct span h, w;
-  const cnn_shape *over = backward ? &l->x[0].shape : &l->y.shape; /* what is cut into pieces */
-  for (int64_t a = 0; a < over->h && a < (backward ? config->stride[0] : 1); a++)
-    for (int64_t i = a; i < over->h; i = h.to) {
-      h = span_at(config, 0, l, backward, i);
-      for (int64_t b = 0; b < over->w && b < (backward ? config->stride[1] : 1); b++)
-        for (int64_t j = b; j < over->w; j = w.to, count++) {
-          struct piece piece = {0};
-          w = span_at(config, 1, l, backward, j);
-          if (count_only) continue;
-          (backward ? fill_backward : fill_forward)(config, l, t, h, w, &piece);
-          size_t rows = (size_t)(t->images * piece.positions), depth = (size_t)piece.depth;
-          piece.from = ledger_table(l, rows * sizeof *piece.from);
-          piece.to = ledger_table(l, rows * sizeof *piece.to);
-          piece.runs = ledger_table(l, (size_t)(config->groups * piece.run_count) * sizeof *piece.runs);
-          if (!backward && l->training) {
-            piece.tap_at = ledger_table(l, (size_t)config->groups * depth * sizeof *piece.tap_at);
-            piece.weight_row = ledger_table(l, depth * sizeof *piece.weight_row);
-            piece.walk = ledger_table(l, (size_t)(t->images * piece.walk_count) * sizeof *piece.walk);
-          }
-          if (!l->step) continue;
-          (backward ? fill_backward : fill_forward)(config, l, t, h, w, &piece);
-          pieces[count] = piece;
+  for (int64_t a = 0; a < end_h && a < phases[0]; a++)
+    for (int64_t i = a; i < end_h; i = h.to) {
+      h = all_at_once ? (struct span){0, end_h, 1, 0, y->h} : span_at(config, 0, l, direction, i);
+      for (int64_t b = 0; b < end_w && b < phases[1]; b++)
+        for (int64_t j = b; j < end_w; j = w.to, count++) {
+          w = all_at_once ? (struct span){0, end_w, 1, 0, y->w} : span_at(config, 1, l, direction, j);
+          if (each) each(config, l, t, direction, h, w, count);
         }
     }
   return count;
+}
+
+/* Tables of one piece: counted without memory, booked, filled. */
+static void book_piece(const struct config *config, struct ledger *l, struct tables *t,
+                       enum direction direction, struct span h, struct span w, int64_t i) {
+  struct piece piece = {0};
+  void (*fill)(const struct config *, const struct ledger *, const struct tables *, struct span, struct span,
+               struct piece *) = direction == FORWARD ? fill_forward
+                                 : direction == DATA  ? fill_data
+                                                      : fill_weights;
+  struct pieces *all = direction == FORWARD ? &t->forward : direction == DATA ? &t->data : &t->weights;
+  fill(config, l, t, h, w, &piece);
+  bool taps_are_rows = direction == WEIGHTS;
+  size_t rows = (size_t)(piece.rows * (taps_are_rows ? config->groups : t->images));
+  size_t runs = (size_t)(piece.run_count * (taps_are_rows ? t->images : config->groups));
+  piece.from = ledger_table(l, rows * sizeof *piece.from);
+  piece.to = ledger_table(l, rows * sizeof *piece.to);
+  piece.runs = ledger_table(l, runs * sizeof *piece.runs);
+  if (!l->step) return;
+  fill(config, l, t, h, w, &piece);
+  all->piece[i] = piece;
+}
+
+static void book_pieces(const struct config *config, struct ledger *l, struct tables *t,
+                        enum direction direction, struct pieces *pieces) {
+  pieces->count = walk_pieces(config, l, t, direction, NULL);
+  pieces->piece = ledger_table(l, (size_t)pieces->count * sizeof *pieces->piece);
+  walk_pieces(config, l, t, direction, book_piece);
+}
+
+/* Of a network's input a copy with its padding: its few channels would make products of few rows. */
+static void book_padded(const struct config *config, struct ledger *l, struct tables *t) {
+  const struct view *x = &l->x[0], *y = &l->y;
+  int64_t size[2] = {x->shape.h, x->shape.w};
+  const int64_t out[2] = {y->shape.h, y->shape.w};
+  bool reaches_out = false;
+  for (int i = 0; i < 2; i++) {
+    int64_t extent = config->dilation[i] * (config->kernel[i] - 1) + 1;
+    int64_t end = (out[i] - 1) * config->stride[i] + extent; /* from the first row of padding */
+    reaches_out = reaches_out || config->pad[i] || end > size[i];
+    size[i] = size[i] + config->pad[i] > end ? size[i] + config->pad[i] : end;
+  }
+  if (x->block != 1 || !reaches_out) return;
+  int64_t floats = view_layout(&t->padded, (cnn_shape){1, x->shape.c, size[0], size[1]}, 1);
+  t->padded_at = l->scratch;
+  l->scratch += floats;
 }
 
 static void book(const void *config_, struct ledger *l) {
@@ -307,24 +381,27 @@ static void book(const void *config_, struct ledger *l) {
   if (config->bias) /* a panel more, since a group's biases are read 16 at a time from where they begin */
     ledger_weight(l, "bias", 1, &config->filters, (ceil_div(config->filters, BLOCK) + 1) * BLOCK,
                   (struct init){.kind = INIT_ZEROS}, t->k);
-  /* A few positions an image: several images make one product, or it would be short of rows. */
-  l->whole_batch = t->aligned && t->c_aligned && t->positions <= FEW_POSITIONS;
-  t->images = l->whole_batch && l->group > 1 ? (l->group < MOST_IMAGES ? l->group : MOST_IMAGES) : 1;
-
-  t->piece_count = book_pieces(config, l, t, false, true, NULL);
-  t->pieces = ledger_table(l, (size_t)t->piece_count * sizeof *t->pieces);
-  book_pieces(config, l, t, false, false, t->pieces);
   if (!t->aligned) l->scratch = t->panels * t->positions * BLOCK;
-  if (l->training) l->partial_extra = view_blocks(y) * BLOCK * BLOCK;
+  if (l->wants_dx && !t->c_aligned && t->c_panels * t->inputs * BLOCK > l->scratch)
+    l->scratch = t->c_panels * t->inputs * BLOCK;
+
+  /* Where one image makes pieces of few rows, several images make one product. */
+  int64_t data_pieces = l->wants_dx ? walk_pieces(config, l, t, DATA, NULL) : 1;
+  bool few = t->positions < FEW_ROWS * walk_pieces(config, l, t, FORWARD, NULL) ||
+             (l->wants_dx && t->inputs < FEW_ROWS * data_pieces);
+  l->whole_batch = few && t->aligned && t->c_aligned && x->block == BLOCK;
+  t->images = !l->whole_batch ? 1 : l->group < MOST_IMAGES ? l->group : MOST_IMAGES;
+
+  book_pieces(config, l, t, FORWARD, &t->forward);
+  if (!l->training) return;
+  l->partial_extra = view_blocks(y) * BLOCK * BLOCK;
+  book_padded(config, l, t);
+  book_pieces(config, l, t, WEIGHTS, &t->weights);
   if (!l->wants_dx) return;
-  t->dx_piece_count = book_pieces(config, l, t, true, true, NULL);
-  t->dx_pieces = ledger_table(l, (size_t)t->dx_piece_count * sizeof *t->dx_pieces);
-  book_pieces(config, l, t, true, false, t->dx_pieces);
+  book_pieces(config, l, t, DATA, &t->data);
   int64_t rows = t->fn * config->kernel[0] * config->kernel[1];
   l->prepare_parts = config->groups * t->c_panels;
   t->across = ledger_table(l, (size_t)(l->prepare_parts * rows * BLOCK) * sizeof *t->across);
-  if (!t->c_aligned && t->c_panels * t->inputs * BLOCK > l->scratch)
-    l->scratch = t->c_panels * t->inputs * BLOCK;
 }
 
 static int64_t place(const struct step *s, int weight, int64_t i) {
@@ -402,7 +479,8 @@ static void forward(const struct step *s, struct shard shard) {
   for (int64_t n = shard.n0; n < shard.n1; n += t->images)
     for (int64_t g = 0; g < config->groups; g++) {
       float *y = s->y.data + n * s->y.image + g * t->fn / BLOCK * s->y.plane;
-      for (const struct piece *piece = t->pieces; piece < t->pieces + t->piece_count; piece++) {
+      for (int64_t i = 0; i < t->forward.count; i++) {
+        const struct piece *piece = &t->forward.piece[i];
         struct product p = {.a = s->x[0].data + n * s->x[0].image,
                             .b = s->weight + g * t->panels * t->k * BLOCK,
                             .c = t->aligned ? y : scratch,
@@ -411,7 +489,7 @@ static void forward(const struct step *s, struct shard shard) {
                             .runs = piece->runs + g * piece->run_count,
                             .a_step = t->tap_step,
                             .b_step = BLOCK,
-                            .rows = images_from(t, shard, n) * piece->positions,
+                            .rows = images_from(t, shard, n) * piece->rows,
                             .columns = t->fn,
                             .depth = piece->depth,
                             .b_panel = t->k * BLOCK,
@@ -450,7 +528,8 @@ static void backward_data(const struct step *s, struct shard shard) {
   for (int64_t n = shard.n0; n < shard.n1; n += t->images)
     for (int64_t g = 0; g < config->groups; g++) {
       float *to = dx->data + n * dx->image + g * t->c / BLOCK * dx->plane;
-      for (const struct piece *piece = t->dx_pieces; piece < t->dx_pieces + t->dx_piece_count; piece++) {
+      for (int64_t i = 0; i < t->data.count; i++) {
+        const struct piece *piece = &t->data.piece[i];
         struct product p = {.a = s->dy.data + n * s->dy.image,
                             .b = t->across + g * t->c_panels * rows * BLOCK,
                             .c = t->c_aligned ? to : scratch,
@@ -459,7 +538,7 @@ static void backward_data(const struct step *s, struct shard shard) {
                             .runs = piece->runs + g * piece->run_count,
                             .a_step = 1,
                             .b_step = BLOCK,
-                            .rows = images_from(t, shard, n) * piece->positions,
+                            .rows = images_from(t, shard, n) * piece->rows,
                             .columns = t->c,
                             .depth = piece->depth,
                             .b_panel = rows * BLOCK,
@@ -480,8 +559,18 @@ static void backward_bias(const struct step *s, int64_t n, bool last, float *sum
   }
 }
 
-/* Adds to the partial sums of the images' group. In a product taps are rows, and a piece's positions are
- * summed over: a tap that falls on padding is not among its rows. */
+/* Image n of x with its padding, in scratch. */
+static const float *pad(const struct config *config, const struct view *x, int64_t n,
+                        const struct view *padded, float *scratch) {
+  memset(scratch, 0, (size_t)(x->shape.c * padded->plane) * sizeof *scratch);
+  for (int64_t c = 0; c < x->shape.c; c++)
+    for (int64_t h = 0; h < x->shape.h; h++)
+      memcpy(scratch + c * padded->plane + (h + config->pad[0]) * padded->row + config->pad[1],
+             x->data + n * x->image + c * x->plane + h * x->row, (size_t)x->shape.w * sizeof *scratch);
+  return scratch;
+}
+
+/* Adds to the partial sums of the images' group. */
 static void backward_weights(const struct step *s, struct shard shard) {
   const struct config *config = s->config;
   const struct tables *t = s->tables;
@@ -491,21 +580,27 @@ static void backward_weights(const struct step *s, struct shard shard) {
     float *partial = s->partial + n / s->group * s->partial_stride;
     bool first = n % s->group == 0, last = (n + images) % s->group == 0 || n + images == shard.batch;
     if (first) memset(partial, 0, (size_t)s->partial_stride * sizeof *partial);
+    const float *x = t->padded.plane ? pad(config, &s->x[0], n, &t->padded, scratch + t->padded_at)
+                                     : s->x[0].data + n * s->x[0].image;
     for (int64_t g = 0; g < config->groups; g++) {
       const float *dy = s->dy.data + n * s->dy.image + g * t->fn / BLOCK * s->dy.plane;
-      if (!t->aligned) view_to_scratch(&s->dy, n, g * t->fn, t->fn, scratch);
-      for (const struct piece *piece = t->pieces; piece < t->pieces + t->piece_count; piece++) {
-        struct product p = {.a = s->x[0].data + n * s->x[0].image,
-                            .b = t->aligned ? dy : scratch,
+      if (!t->aligned) {
+        view_to_scratch(&s->dy, n, g * t->fn, t->fn, scratch);
+        dy = scratch;
+      }
+      for (int64_t i = 0; i < t->weights.count; i++) {
+        const struct piece *piece = &t->weights.piece[i];
+        struct product p = {.a = x,
+                            .b = dy,
                             .c = partial + g * t->panels * t->k * BLOCK,
-                            .a_row = piece->tap_at + g * piece->depth,
-                            .c_row = piece->weight_row,
-                            .runs = piece->walk,
+                            .a_row = piece->from + g * piece->rows,
+                            .c_row = piece->to,
+                            .runs = piece->runs,
                             .a_step = config->stride[1] * s->x[0].pixel,
                             .b_step = BLOCK,
-                            .rows = piece->depth,
+                            .rows = piece->rows,
                             .columns = t->fn,
-                            .depth = images * piece->positions,
+                            .depth = images * piece->depth,
                             .b_panel = s->dy.plane,
                             .c_panel = t->k * BLOCK,
                             .add = true};

@@ -15,7 +15,7 @@ MAKEFLAGS += --no-print-directory
 
 help: ## say what there is (the default)
 	@echo "make TARGET [BUILD=folder] [PREFIX=/usr/local] [JOBS=n] [CMAKE_FLAGS=-D...]"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## compile the library and the program: build/cnn
 	$(call configure,$(BUILD),-DCNN_TESTS=OFF)
@@ -41,7 +41,7 @@ deps: ## install what building, testing and the demo need (Debian, Ubuntu)
 	@tools/install-deps build data test
 
 clean: ## remove what was built
-	rm -rf $(BUILD) build-asan build-clang
+	rm -rf $(BUILD) build-asan build-clang build-aarch64
 
 test-sanitize: ## all tests under the address and undefined behaviour sanitizers, in build-asan/
 	$(call configure,build-asan,-DCMAKE_BUILD_TYPE=Debug -DCNN_SANITIZE=address$(comma)undefined -DCNN_TESTS=ON)
@@ -53,6 +53,15 @@ build-clang: ## compile with clang and run the unit tests, in build-clang/
 	$(call compile,build-clang)
 	$(call check,build-clang) -L unit
 
+test-aarch64: ## install what is missing, cross-compile, unit tests under qemu, the same bits as here
+	@tools/install-deps build data aarch64
+	@$(MAKE) --no-print-directory build
+	@tools/aarch64-sysroot build-aarch64/sysroot
+	$(call configure,build-aarch64,-DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake -DCNN_TESTS=ON)
+	$(call compile,build-aarch64)
+	$(call check,build-aarch64) -j $(JOBS) -L unit -E torch
+	@tools/same-bits $(BUILD)/cnn qemu-aarch64 -L build-aarch64/sysroot build-aarch64/cnn
+
 lint: ## check includes, format and clang-tidy
 	@tools/lint
 
@@ -61,4 +70,4 @@ format: ## lay out all C files with clang-format
 
 comma := ,
 
-.PHONY: help build demo test install deps clean test-sanitize build-clang lint format
+.PHONY: help build demo test install deps clean test-sanitize build-clang test-aarch64 lint format

@@ -51,7 +51,8 @@ static cnn_status predictor_new(const char *path, int64_t threads, struct predic
 /* Scores to probabilities, where the network ends without a softmax. */
 static void softmax(float *values, int64_t count) {
   double largest = values[0], sum = 0;
-  for (int64_t i = 1; i < count; i++) largest = fmax(largest, values[i]);
+  for (int64_t i = 1; i < count; i++) /* by if: gcc 12 for aarch64 dies of fmax here */
+    if (values[i] > largest) largest = values[i];
   for (int64_t i = 0; i < count; i++) sum += exp(values[i] - largest);
   for (int64_t i = 0; i < count; i++) values[i] = (float)(exp(values[i] - largest) / sum);
 }

@@ -423,8 +423,8 @@ CNN_API cnn_status cnn_model_apply(const cnn_model *model, cnn_plan *plan);
 /* ---------------------------------------------------------------------------------------------
  * The machine.
  */
-/* "scalar", "avx2" or "avx512": the instruction set in use. $CNN_ISA chooses a lower one; CNN_E_UNSUPPORTED
- * where it names more than the machine has. */
+/* "scalar", "avx2", "avx512" or "neon": the instruction set in use. $CNN_ISA chooses a lower one;
+ * CNN_E_UNSUPPORTED where it names more than the machine has. */
 CNN_API cnn_status cnn_isa(const char **name);
 
 /* Processors this process may use. */

@@ -13,7 +13,7 @@
 #define TILE_ROWS 2
 #elif VL == 16
 #define TILE_ROWS 12
-#elif defined(__aarch64__)
+#elif VL == 4
 #define TILE_ROWS 8
 #else
 #define TILE_ROWS 6
@@ -108,24 +108,33 @@ TILE(1, 2)
 TILE(1, 8)
 TILE(2, 1)
 TILE(2, 2)
-TILE(2, 8) TILE(3, 1) TILE(3, 2) TILE(3, 6) TILE(4, 1) TILE(4, 2) TILE(4, 4) TILE(5, 1) TILE(5, 2) TILE(6, 1)
-    TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2) TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2)
-        TILE(11, 1) TILE(11, 2) TILE(12, 1) TILE(12, 2)
+TILE(2, 8)
+TILE(3, 1)
+TILE(3, 2)
+TILE(3, 6) TILE(4, 1) TILE(4, 2) TILE(4, 4) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2)
+    TILE(8, 1) TILE(8, 2) TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2) TILE(11, 1) TILE(11, 2) TILE(12, 1)
+        TILE(12, 2)
 #elif VL == 4
 TILE(1, 1)
 TILE(1, 2)
 TILE(1, 8)
 TILE(2, 1)
 TILE(2, 2)
-TILE(2, 8) TILE(3, 1) TILE(3, 2) TILE(3, 4) TILE(4, 1) TILE(4, 2) TILE(4, 4) TILE(5, 1) TILE(5, 2) TILE(6, 1)
-    TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
+TILE(2, 8)
+TILE(3, 1)
+TILE(3, 2)
+TILE(3, 4) TILE(4, 1) TILE(4, 2) TILE(4, 4) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2)
+    TILE(8, 1) TILE(8, 2)
 #else
 TILE(1, 1)
 TILE(1, 2)
 TILE(1, 8)
 TILE(2, 1)
 TILE(2, 2)
-TILE(2, 6) TILE(3, 1) TILE(3, 2) TILE(3, 4) TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2)
+TILE(2, 6)
+TILE(3, 1)
+TILE(3, 2)
+TILE(3, 4) TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2)
 #endif
 
 /* Where rows are few: tiles of WIDE(rows) vectors, if there are so many left. */

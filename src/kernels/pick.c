@@ -18,6 +18,8 @@ static bool has_avx512(void) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+#elif defined(__aarch64__)
+extern const struct kernel_table kernels_neon;
 #endif
 
 static bool always(void) { return true; }
@@ -31,6 +33,8 @@ static const struct {
 #if defined(__x86_64__)
     {"avx512", has_avx512, &kernels_avx512},
     {"avx2", has_avx2, &kernels_avx2},
+#elif defined(__aarch64__)
+    {"neon", always, &kernels_neon},
 #endif
     {"scalar", always, &kernels_scalar},
 };

@@ -111,9 +111,10 @@ TILE(2, 2)
 TILE(2, 8)
 TILE(3, 1)
 TILE(3, 2)
-TILE(3, 6) TILE(4, 1) TILE(4, 2) TILE(4, 4) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2)
-    TILE(8, 1) TILE(8, 2) TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2) TILE(11, 1) TILE(11, 2) TILE(12, 1)
-        TILE(12, 2)
+TILE(3, 6)
+TILE(4, 1)
+TILE(4, 2) TILE(4, 4) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
+    TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2) TILE(11, 1) TILE(11, 2) TILE(12, 1) TILE(12, 2)
 #elif VL == 4
 TILE(1, 1)
 TILE(1, 2)
@@ -123,8 +124,9 @@ TILE(2, 2)
 TILE(2, 8)
 TILE(3, 1)
 TILE(3, 2)
-TILE(3, 4) TILE(4, 1) TILE(4, 2) TILE(4, 4) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2)
-    TILE(8, 1) TILE(8, 2)
+TILE(3, 4)
+TILE(4, 1)
+TILE(4, 2) TILE(4, 4) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
 #else
 TILE(1, 1)
 TILE(1, 2)
@@ -134,7 +136,9 @@ TILE(2, 2)
 TILE(2, 6)
 TILE(3, 1)
 TILE(3, 2)
-TILE(3, 4) TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2)
+TILE(3, 4)
+TILE(4, 1)
+TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2)
 #endif
 
 /* Where rows are few: tiles of WIDE(rows) vectors, if there are so many left. */
@@ -147,9 +151,9 @@ static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
     [2] = {[1] = tile_1_2, [2] = tile_2_2},
 };
 #elif VL == 16
-            enum {
-              WIDE_ROWS = 5
-            };
+        enum {
+          WIDE_ROWS = 5
+        };
 static const int widest[WIDE_ROWS] = {2, 8, 8, 6, 4};
 static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */
@@ -182,9 +186,9 @@ static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
     [8] = {[1] = tile_1_8, [2] = tile_2_8},
 };
 #elif VL == 4
-        enum {
-          WIDE_ROWS = 5
-        };
+    enum {
+      WIDE_ROWS = 5
+    };
 static const int widest[WIDE_ROWS] = {2, 8, 8, 4, 4};
 static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */

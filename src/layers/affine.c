@@ -5,9 +5,11 @@
  * weights and of the sums:
  *
  *     weight: panels of 16 units   [units/16][m = 0 .. K-1][16 units]     forward; gradients
- *     across: panels of 16 inputs  [place/16][unit][16 places]            backward_data; made by prepare()
+ *     across: panels of 16 inputs  [place/16][unit][16 places]            backward_data
  *
- * where a place is a float of x's image, lanes past the last channel included. */
+ * where a place is a float of x's image, lanes past the last channel included. Weights are laid across part
+ * by part as backward_data goes, in the thread's scratch: a copy of all of them would double the memory of a
+ * network whose weights are mostly here. */
 #include <string.h>
 
 #include "layers/layer.h"
@@ -16,7 +18,10 @@ enum {
   WEIGHT,
   BIAS,
   PART_ROWS = 96,  /* rows of the weight gradient that one part computes, over the whole batch */
-  PART_PANELS = 8, /* panels that one part of prepare() lays across */
+  PART_PANELS = 2, /* panels of units that one part of forward computes, for PART_IMAGES at most */
+  PART_IMAGES = 48,
+  PART_ACROSS = 1 << 14, /* weights that one part of backward_data lays across, about */
+  FEW_WEIGHTS = 1 << 14, /* up to so many: not worth parts, each group goes through on its own */
 };
 
 struct config {
@@ -37,10 +42,11 @@ struct tables {
   int64_t inputs, units, panels; /* K; panels of 16 units */
   int64_t places;                /* in panels of 16 */
   int64_t run_count;
-  struct run *runs;    /* the K inputs: x, weight; runs end where lanes hold no channel */
-  int32_t *inputs_at;  /* [K]: x */
-  int32_t *weights_at; /* [K]: gradient rows */
-  float *across;
+  int64_t unit_parts, image_parts; /* of forward */
+  int64_t across;                  /* panels of places that one part of backward_data computes */
+  struct run *runs;                /* the K inputs: x, weight; runs end where lanes hold no channel */
+  int32_t *inputs_at;              /* [K]: x */
+  int32_t *weights_at;             /* [K]: gradient rows */
 };
 
 static int64_t input_count(const struct view *x) { return x->shape.c * x->shape.h * x->shape.w; }
@@ -108,8 +114,15 @@ static void book(const void *config, struct ledger *l) {
     t->weights_at = ledger_table(l, (size_t)inputs * sizeof *t->weights_at);
   }
   if (l->wants_dx) {
-    l->prepare_parts = (places + PART_PANELS - 1) / PART_PANELS;
-    t->across = ledger_table(l, (size_t)(places * c->units * BLOCK) * sizeof *t->across);
+    t->across = PART_ACROSS / (c->units * BLOCK) + 1;
+    if (t->across > places) t->across = places;
+    if (t->across * c->units * BLOCK > l->scratch) l->scratch = t->across * c->units * BLOCK;
+  }
+  if (inputs * c->units > FEW_WEIGHTS) {
+    t->unit_parts = l->batch < 4 ? panels : (panels + PART_PANELS - 1) / PART_PANELS;
+    t->image_parts = (l->batch + PART_IMAGES - 1) / PART_IMAGES;
+    l->forward_parts = t->unit_parts * t->image_parts;
+    if (l->wants_dx) l->data_parts = (places + t->across - 1) / t->across;
   }
   if (l->step) fill_inputs(x, t);
 }
@@ -158,77 +171,101 @@ static void image_rows(int32_t *rows, int64_t count, int64_t image) {
   for (int64_t i = 0; i < count; i++) rows[i] = (int32_t)(i * image);
 }
 
-static void forward(const struct step *s, struct shard shard) {
+/* Panels from .. to - 1 of units, for images n0 .. n1 - 1. */
+static void forward_panels(const struct step *s, int64_t from, int64_t to, int64_t n0, int64_t n1) {
   const struct config *config = s->config;
   const struct tables *t = s->tables;
-  int32_t rows[IMAGES];
-  image_rows(rows, IMAGES, s->y.image);
-  for (int64_t n = shard.n0; n < shard.n1; n += IMAGES) {
+  int32_t rows[IMAGES], to_rows[IMAGES];
+  image_rows(rows, IMAGES, s->x[0].image);
+  image_rows(to_rows, IMAGES, s->y.image);
+  for (int64_t n = n0; n < n1; n += IMAGES) {
     struct product p = {.a = s->x[0].data + n * s->x[0].image,
-                        .b = s->weight,
-                        .c = s->y.data + n * s->y.image,
+                        .b = s->weight + from * t->inputs * BLOCK,
+                        .c = s->y.data + n * s->y.image + from * s->y.plane,
                         .a_row = rows,
-                        .c_row = rows,
+                        .c_row = to_rows,
                         .runs = t->runs,
                         .a_step = 1,
                         .b_step = BLOCK,
-                        .rows = shard.n1 - n < IMAGES ? shard.n1 - n : IMAGES,
-                        .columns = t->units,
+                        .rows = n1 - n < IMAGES ? n1 - n : IMAGES,
+                        .columns = (to * BLOCK < t->units ? to * BLOCK : t->units) - from * BLOCK,
                         .depth = t->inputs,
                         .b_panel = t->inputs * BLOCK,
                         .c_panel = s->y.plane,
-                        .start = config->bias ? s->weight + s->weight_at[BIAS] : NULL};
+                        .start = config->bias ? s->weight + s->weight_at[BIAS] + from * BLOCK : NULL};
     s->kernels->product(&p);
   }
 }
 
-/* Lay the weights of PART_PANELS panels of places across. */
-static void prepare(const struct step *s, struct shard shard) {
+static void forward(const struct step *s, struct shard shard) {
+  const struct tables *t = s->tables;
+  if (!t->unit_parts) {
+    forward_panels(s, 0, t->panels, shard.n0, shard.n1);
+    return;
+  }
+  int64_t unit = shard.part / t->image_parts, image = shard.part % t->image_parts,
+          images = shard.n1 - shard.n0;
+  forward_panels(s, t->panels * unit / t->unit_parts, t->panels * (unit + 1) / t->unit_parts,
+                 shard.n0 + images * image / t->image_parts,
+                 shard.n0 + images * (image + 1) / t->image_parts);
+}
+
+/* Lay the weights of one panel of places across: [unit][16 places]. */
+static void lay_across(const struct step *s, int64_t panel, float *across) {
   const struct tables *t = s->tables;
   const struct view *x = &s->x[0];
-  int64_t end = (shard.part + 1) * PART_PANELS < t->places ? (shard.part + 1) * PART_PANELS : t->places;
-  for (int64_t panel = shard.part * PART_PANELS; panel < end; panel++) {
-    int64_t w = panel % x->shape.w, h = panel / x->shape.w % x->shape.h,
-            c = panel / x->shape.w / x->shape.h * BLOCK;
-    int64_t channels = x->shape.c - c < BLOCK ? x->shape.c - c : BLOCK, m = order(x, c, h, w);
-    for (int64_t unit = 0; unit < t->units; unit += BLOCK) {
-      int64_t lanes = t->units - unit < BLOCK ? t->units - unit : BLOCK;
-      float *to = t->across + (panel * t->units + unit) * BLOCK;
-      const float *from = s->weight + unit * t->inputs;
-      if (x->block == BLOCK && lanes == BLOCK && m + BLOCK <= t->inputs) {
-        s->kernels->transpose(to, BLOCK, from + m * BLOCK, BLOCK);
-        for (int64_t i = channels; i < BLOCK; i++) /* of another pixel */
-          for (int64_t lane = 0; lane < BLOCK; lane++) to[lane * BLOCK + i] = 0;
-      } else {
-        for (int64_t i = 0; i < channels; i++)
-          for (int64_t lane = 0; lane < lanes; lane++)
-            to[lane * BLOCK + i] = from[order(x, c + i, h, w) * BLOCK + lane];
+  int64_t pixels = x->shape.h * x->shape.w, c = panel / pixels * BLOCK,
+          channels = x->shape.c - c < BLOCK ? x->shape.c - c : BLOCK;
+  for (int64_t unit = 0; unit < t->units; unit += BLOCK) {
+    int64_t lanes = t->units - unit < BLOCK ? t->units - unit : BLOCK;
+    float *to = across + unit * BLOCK;
+    const float *from = s->weight + unit * t->inputs;
+    int64_t m = order(x, c, panel / x->shape.w % x->shape.h, panel % x->shape.w);
+    if (x->block == BLOCK && lanes == BLOCK && m + BLOCK <= t->inputs) {
+      s->kernels->transpose(to, BLOCK, from + m * BLOCK, BLOCK);
+      for (int64_t i = channels; i < BLOCK; i++) /* of another pixel */
+        for (int64_t lane = 0; lane < BLOCK; lane++) to[lane * BLOCK + i] = 0;
+    } else {
+      for (int64_t i = 0; i < channels; i++) {
+        m = order(x, c + i, panel / x->shape.w % x->shape.h, panel % x->shape.w);
+        for (int64_t lane = 0; lane < lanes; lane++) to[lane * BLOCK + i] = from[m * BLOCK + lane];
       }
+      for (int64_t i = channels; i < BLOCK; i++)
+        for (int64_t lane = 0; lane < lanes; lane++) to[lane * BLOCK + i] = 0;
     }
   }
 }
 
+/* Places of t->across panels: all of them in turn, or part by part. */
 static void backward_data(const struct step *s, struct shard shard) {
   const struct tables *t = s->tables;
   const struct view *dx = &s->dx[0];
+  float *across = s->scratch + shard.thread * s->scratch_stride;
   struct run units = {0, 0, (int32_t)t->units};
-  int32_t rows[IMAGES];
-  image_rows(rows, IMAGES, dx->image);
-  for (int64_t n = shard.n0; n < shard.n1; n += IMAGES) {
-    struct product p = {.a = s->dy.data + n * s->dy.image,
-                        .b = t->across,
-                        .c = dx->data + n * dx->image,
-                        .a_row = rows,
-                        .c_row = rows,
-                        .runs = &units,
-                        .a_step = 1,
-                        .b_step = BLOCK,
-                        .rows = shard.n1 - n < IMAGES ? shard.n1 - n : IMAGES,
-                        .columns = t->places * BLOCK,
-                        .depth = t->units,
-                        .b_panel = t->units * BLOCK,
-                        .c_panel = BLOCK};
-    s->kernels->product(&p);
+  int32_t rows[IMAGES], to_rows[IMAGES];
+  image_rows(rows, IMAGES, s->dy.image);
+  image_rows(to_rows, IMAGES, dx->image);
+  int64_t from = t->unit_parts ? shard.part * t->across : 0,
+          end = t->unit_parts ? from + t->across : t->places;
+  for (; from < end && from < t->places; from += t->across) {
+    int64_t panels = t->places - from < t->across ? t->places - from : t->across;
+    for (int64_t i = 0; i < panels; i++) lay_across(s, from + i, across + i * t->units * BLOCK);
+    for (int64_t n = shard.n0; n < shard.n1; n += IMAGES) {
+      struct product p = {.a = s->dy.data + n * s->dy.image,
+                          .b = across,
+                          .c = dx->data + n * dx->image + from * BLOCK,
+                          .a_row = rows,
+                          .c_row = to_rows,
+                          .runs = &units,
+                          .a_step = 1,
+                          .b_step = BLOCK,
+                          .rows = shard.n1 - n < IMAGES ? shard.n1 - n : IMAGES,
+                          .columns = panels * BLOCK,
+                          .depth = t->units,
+                          .b_panel = t->units * BLOCK,
+                          .c_panel = BLOCK};
+      s->kernels->product(&p);
+    }
   }
 }
 
@@ -301,7 +338,6 @@ const struct layer_class layer_affine = {
     .book = book,
     .place = place,
     .naive = naive,
-    .prepare = prepare,
     .forward = forward,
     .backward_data = backward_data,
     .backward_weights = backward_weights,

@@ -59,7 +59,8 @@ struct naive {
 
 /* ---- The planned machine ---- */
 
-/* What one call is about: images n0 .. n1-1, or part `part` of the work where it was booked in parts. */
+/* What one call is about: images n0 .. n1-1, and part `part` of the work on them where it was booked in
+ * parts. */
 struct shard {
   int64_t n0, n1, part;
   int64_t batch; /* images of the whole call */
@@ -106,12 +107,14 @@ struct ledger {
   } weight[MAX_WEIGHTS];
   int weights;
 
-  bool in_place;         /* y may stand where x[0] stood, and dx where dy did */
-  bool keeps_x, keeps_y; /* backward reads them */
-  bool whole_batch;      /* runs best on many images at once; else few stay in the cache */
-  int64_t saved;         /* floats an image from forward to backward, a multiple of 16 */
-  int64_t scratch;       /* floats a thread */
-  int64_t partial_extra; /* floats more in each group's partial sums */
+  bool in_place;                     /* y may stand where x[0] stood, and dx where dy did */
+  bool keeps_x, keeps_y;             /* backward reads them */
+  bool whole_batch;                  /* runs best on many images at once; else few stay in the cache */
+  int64_t forward_parts, data_parts; /* 0: forward runs image by image or group by group; else in so many
+                                        parts over all images of the call; likewise backward_data */
+  int64_t saved;                     /* floats an image from forward to backward, a multiple of 16 */
+  int64_t scratch;                   /* floats a thread */
+  int64_t partial_extra;             /* floats more in each group's partial sums */
   int64_t weight_parts;  /* 0: backward_weights runs group by group into partial; else in so many parts
                             over the whole batch, straight into gradient */
   int64_t prepare_parts; /* prepare() runs in so many parts after weights have changed */

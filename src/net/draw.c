@@ -134,15 +134,18 @@ static cnn_status size_places(cnn_plan *plan) {
   return CNN_OK;
 }
 
-/* Cut the bricks into segments: each that likes whole batches alone, on a group at a time; the others
- * together, image by image, so that what they hand on stays in the cache. */
+/* Cut the bricks into segments: each that shares its work out in parts, or likes whole groups, alone; the
+ * others together, image by image, so that what they hand on stays in the cache. */
 static void cut_segments(cnn_plan *plan) {
+  bool join = false; /* with the segment below */
   for (int i = 1; i < plan->net->count; i++) {
-    bool whole = plan->planned[i].ledger.whole_batch;
-    if (whole || plan->segment_count == 0 || plan->planned[i - 1].ledger.whole_batch)
-      plan->segments[plan->segment_count++] = (struct segment){i, i, whole ? plan->options.group : 1};
-    else
+    const struct ledger *ledger = &plan->planned[i].ledger;
+    bool parts = ledger->forward_parts || ledger->data_parts, alone = parts || ledger->whole_batch;
+    if (join && !alone)
       plan->segments[plan->segment_count - 1].last = i;
+    else
+      plan->segments[plan->segment_count++] = (struct segment){i, i, alone ? plan->options.group : 1, parts};
+    join = !alone;
   }
 }
 
@@ -152,7 +155,7 @@ static void find_passing(cnn_plan *plan) {
   int64_t end = 2 * plan->net->count;
   for (int s = 0; s < plan->segment_count; s++) {
     const struct segment *segment = &plan->segments[s];
-    for (int i = 0; segment->images == 1 && i < plan->place_count; i++) {
+    for (int i = 0; segment->images == 1 && !segment->parts && i < plan->place_count; i++) {
       struct place *place = &plan->places[i];
       bool forward = place->from >= segment->first && place->to <= segment->last;
       bool backward = place->from >= end - segment->last && place->to <= end - segment->first;

@@ -2,6 +2,7 @@
  *
  * Every task is known by shapes alone and writes memory of its own, so who runs it when cannot change a
  * bit of the result. */
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -15,6 +16,13 @@ struct pass {
   int64_t batch;
   bool backward;
   const struct hooks *hooks;
+
+  /* one round of groups: these segments, forward, then backward */
+  struct stretch {
+    int first, past;
+  } forward, back;
+  bool load, scored;
+  int brick; /* or of the parts of one brick */
 };
 
 static void run_prepare(void *context, int64_t task, int thread) {
@@ -65,11 +73,24 @@ static void run_group(void *context, int64_t task, int thread) {
   int64_t n0 = task * plan->options.group, n1 = n0 + plan->options.group;
   struct shard group = {
       .n0 = n0, .n1 = n1 < run->batch ? n1 : run->batch, .batch = run->batch, .thread = thread};
-  if (run->hooks && run->hooks->load) run->hooks->load(run->hooks->context, group.n0, group.n1);
-  for (int s = 0; s < plan->segment_count; s++) forward_segment(run, &plan->segments[s], group);
-  if (run->hooks && run->hooks->scored) run->hooks->scored(run->hooks->context, group.n0, group.n1);
-  if (!run->backward) return;
-  for (int s = plan->segment_count - 1; s >= 0; s--) backward_segment(run, &plan->segments[s], group);
+  if (run->load) run->hooks->load(run->hooks->context, group.n0, group.n1);
+  for (int s = run->forward.first; s < run->forward.past; s++)
+    forward_segment(run, &plan->segments[s], group);
+  if (run->scored) run->hooks->scored(run->hooks->context, group.n0, group.n1);
+  for (int s = run->back.past - 1; s >= run->back.first; s--)
+    backward_segment(run, &plan->segments[s], group);
+}
+
+static void run_forward_part(void *context, int64_t task, int thread) {
+  const struct pass *run = context;
+  struct shard shard = {.n1 = run->batch, .part = task, .batch = run->batch, .thread = thread};
+  run->plan->net->bricks[run->brick].class->forward(step_of(run->plan, thread, run->brick), shard);
+}
+
+static void run_data_part(void *context, int64_t task, int thread) {
+  const struct pass *run = context;
+  struct shard shard = {.n1 = run->batch, .part = task, .batch = run->batch, .thread = thread};
+  run->plan->net->bricks[run->brick].class->backward_data(step_of(run->plan, thread, run->brick), shard);
 }
 
 static void run_collect(void *context, int64_t task, int thread) {
@@ -87,23 +108,84 @@ static void run_collect(void *context, int64_t task, int thread) {
   memcpy(step->gradient + job->part, step->partial + job->part, (size_t)count * sizeof(float));
 }
 
+static void groups(struct pass *run) {
+  int64_t tasks = (run->batch + run->plan->options.group - 1) / run->plan->options.group;
+  threads_run(run->plan->options.threads, tasks, run_group, run);
+  run->load = run->scored = false;
+  run->forward = run->back = (struct stretch){0};
+}
+
+/* Segments that go group by group, from s on upwards, or downwards: past the last of them. */
+static int end_of_stretch(const cnn_plan *plan, int s, int step) {
+  while (s >= 0 && s < plan->segment_count && !plan->segments[s].parts) s += step;
+  return s;
+}
+
+static void forward_rounds(struct pass *run) {
+  cnn_plan *plan = run->plan;
+  run->load = run->hooks && run->hooks->load;
+  for (int s = 0;; s++) {
+    int end = end_of_stretch(plan, s, 1);
+    run->forward = (struct stretch){s, end};
+    if (end == plan->segment_count) return; /* the last stretch runs with the turn */
+    if (run->load || end > s) groups(run);
+    s = end;
+    run->brick = plan->segments[s].first;
+    const struct ledger *ledger = &plan->planned[run->brick].ledger;
+    if (ledger->forward_parts) {
+      threads_run(plan->options.threads, ledger->forward_parts, run_forward_part, run);
+    } else {
+      run->forward = (struct stretch){s, s + 1};
+      groups(run);
+    }
+  }
+}
+
+/* The first stretch backward runs with the turn. */
+static void backward_rounds(struct pass *run) {
+  cnn_plan *plan = run->plan;
+  for (int s = end_of_stretch(plan, plan->segment_count - 1, -1); s >= 0;) {
+    run->brick = plan->segments[s].first;
+    const struct step *step = &plan->steps[run->brick];
+    const struct ledger *ledger = &plan->planned[run->brick].ledger;
+    if (ledger->data_parts && step->dy.data && step->dx[0].data) {
+      assert(!step->range || ledger->weight_parts);
+      threads_run(plan->options.threads, ledger->data_parts, run_data_part, run);
+    } else {
+      run->back = (struct stretch){s, s + 1};
+      groups(run);
+    }
+    int end = end_of_stretch(plan, s - 1, -1);
+    run->back = (struct stretch){end + 1, s};
+    if (end + 1 < s) groups(run);
+    s = end;
+  }
+}
+
 static void rounds(struct pass *run) {
   cnn_plan *plan = run->plan;
   int threads = plan->options.threads;
   mem_freeze();
   if (plan->stale) threads_run(threads, plan->prepare_count, run_prepare, run);
   plan->stale = false;
-  threads_run(threads, (run->batch + plan->options.group - 1) / plan->options.group, run_group, run);
-  if (run->backward) threads_run(threads, plan->collect_count, run_collect, run);
+  forward_rounds(run);
+  run->scored = run->hooks && run->hooks->scored;
+  if (run->backward)
+    run->back = (struct stretch){end_of_stretch(plan, plan->segment_count - 1, -1) + 1, plan->segment_count};
+  groups(run);
+  if (run->backward) {
+    backward_rounds(run);
+    threads_run(threads, plan->collect_count, run_collect, run);
+  }
   mem_thaw();
 }
 
 void exec_forward(cnn_plan *plan, int64_t batch, const struct hooks *hooks) {
-  rounds(&(struct pass){plan, batch, false, hooks});
+  rounds(&(struct pass){.plan = plan, .batch = batch, .hooks = hooks});
 }
 
 void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks) {
-  rounds(&(struct pass){plan, batch, true, hooks});
+  rounds(&(struct pass){.plan = plan, .batch = batch, .hooks = hooks, .backward = true});
 }
 
 cnn_status plan_check_input(const cnn_plan *plan, cnn_tensor x) {

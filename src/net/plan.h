@@ -12,11 +12,13 @@
  * thread's own memory instead, which stays in its cache; their views have 0 from image to image, and each
  * thread has steps of its own that point there.
  *
- * Order (exec.c). A training step is four rounds of tasks, each shared out among the threads:
- *     1. prepare    what layers derive from weights, in parts
- *     2. groups     for each group of images: forward, loss, backward
- *     3. collect    weight gradients in parts over the batch; sums of the groups' partial sums
- *     4. update     the optimiser, over ranges of the weights (train/trainer.c) */
+ * Order (exec.c). A step is rounds of tasks, each shared out among the threads:
+ *     prepare    what layers derive from weights, in parts
+ *     forward    groups of images through segments; a brick that books parts makes a round of its own
+ *     turn       the last segments forward, the loss, the first backward, group by group
+ *     backward   as forward
+ *     collect    weight gradients in parts over the batch; sums of the groups' partial sums
+ *     update     the optimiser, over ranges of the weights (train/trainer.c) */
 #ifndef CNN_NET_PLAN_H
 #define CNN_NET_PLAN_H
 
@@ -55,6 +57,7 @@ static inline int64_t planned_partial(const struct planned *planned) {
 struct segment {
   int first, last; /* bricks, inclusive */
   int64_t images;  /* at a time */
+  bool parts;      /* one brick that shares its work out in parts, over all images */
 };
 
 /* One task of round 1 or 3. */

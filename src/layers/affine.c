@@ -17,8 +17,9 @@
 enum {
   WEIGHT,
   BIAS,
-  PART_ROWS = 96,  /* rows of the weight gradient that one part computes, over the whole batch */
-  PART_PANELS = 2, /* panels of units that one part of forward computes, for PART_IMAGES at most */
+  PART_ROWS = 96,      /* rows of the weight gradient that one part computes, over the whole batch, */
+  PART_SUMS = 1 << 15, /* and about so many sums, those of all groups of images together */
+  PART_PANELS = 2,     /* panels of units that one part of forward computes, for PART_IMAGES at most */
   PART_IMAGES = 48,
   PART_ACROSS = 1 << 14, /* weights that one part of backward_data lays across, about */
   FEW_WEIGHTS = 1 << 14, /* up to so many: not worth parts, each group goes through on its own */
@@ -43,6 +44,7 @@ struct tables {
   int64_t places;                /* in panels of 16 */
   int64_t run_count;
   int64_t unit_parts, image_parts; /* of forward */
+  int64_t row_parts, panel_parts;  /* of backward_weights */
   int64_t across;                  /* panels of places that one part of backward_data computes */
   struct run *runs;                /* the K inputs: x, weight; runs end where lanes hold no channel */
   int32_t *inputs_at;              /* [K]: x */
@@ -108,8 +110,12 @@ static void book(const void *config, struct ledger *l) {
   t->runs = ledger_table(l, (size_t)t->run_count * sizeof *t->runs);
   if (l->training) {
     int64_t groups = (l->batch + l->group - 1) / l->group;
-    l->weight_parts = (inputs + PART_ROWS - 1) / PART_ROWS + 1; /* the last one: biases */
-    l->scratch = groups * panels * BLOCK * PART_ROWS;
+    int64_t most = PART_SUMS / (groups * PART_ROWS * BLOCK) + 1; /* panels of a part */
+    t->row_parts = (inputs + PART_ROWS - 1) / PART_ROWS;
+    t->panel_parts = (panels + most - 1) / most;
+    l->weight_parts = t->row_parts * t->panel_parts + 1; /* the last one: biases */
+    int64_t part = (panels + t->panel_parts - 1) / t->panel_parts * PART_ROWS;
+    l->scratch = groups * BLOCK * (part > panels ? part : panels);
     t->inputs_at = ledger_table(l, (size_t)inputs * sizeof *t->inputs_at);
     t->weights_at = ledger_table(l, (size_t)inputs * sizeof *t->weights_at);
   }
@@ -274,7 +280,14 @@ static int64_t group_size(const struct step *s, int64_t g, int64_t batch) {
   return batch - g * s->group < s->group ? batch - g * s->group : s->group;
 }
 
-static void backward_bias(const struct step *s, int64_t batch, float *sums) {
+/* Finished gradients of `count` weights from place `at` of the range on. */
+static void hand_over(const struct step *s, int64_t at, const float *sums, int64_t count,
+                      struct shard shard) {
+  memcpy(s->gradient + at, sums, (size_t)count * sizeof *sums);
+  if (shard.collector) shard.collector->take(shard.collector->context, s->gradient + at, count);
+}
+
+static void backward_bias(const struct step *s, int64_t batch, float *sums, struct shard shard) {
   const struct tables *t = s->tables;
   int64_t groups = (batch + s->group - 1) / s->group, count = t->panels * BLOCK;
   for (int64_t g = 0; g < groups; g++)
@@ -285,42 +298,45 @@ static void backward_bias(const struct step *s, int64_t batch, float *sums) {
       s->kernels->sum_lanes(sums + g * count + panel * BLOCK, lanes);
     }
   sum_groups(s->kernels, sums, groups, count, count);
-  memcpy(s->gradient + s->weight_at[BIAS], sums, (size_t)count * sizeof *sums);
+  hand_over(s, s->weight_at[BIAS], sums, count, shard);
 }
 
-/* Part p: rows p * PART_ROWS ... of the weight gradient, for all units, one chain a group of images. */
+/* Part p: some rows of the weight gradient, for some panels of units; one chain a group of images. */
 static void backward_weights(const struct step *s, struct shard shard) {
   const struct config *config = s->config;
   const struct tables *t = s->tables;
   float *sums = s->scratch + shard.thread * s->scratch_stride;
-  int64_t from = shard.part * PART_ROWS, batch = shard.batch, groups = (batch + s->group - 1) / s->group;
-  if (from >= t->inputs) {
-    if (config->bias) backward_bias(s, batch, sums);
+  int64_t batch = shard.batch, groups = (batch + s->group - 1) / s->group;
+  int64_t panel_part = shard.part / t->row_parts, from = shard.part % t->row_parts * PART_ROWS;
+  if (panel_part == t->panel_parts) {
+    if (config->bias) backward_bias(s, batch, sums, shard);
     return;
   }
-  int64_t rows = t->inputs - from < PART_ROWS ? t->inputs - from : PART_ROWS,
-          count = t->panels * rows * BLOCK;
+  int64_t first = t->panels * panel_part / t->panel_parts,
+          panels = t->panels * (panel_part + 1) / t->panel_parts - first;
+  int64_t rows = t->inputs - from < PART_ROWS ? t->inputs - from : PART_ROWS, count = panels * rows * BLOCK;
   for (int64_t g = 0; g < groups; g++) {
     struct run images = {0, 0, (int32_t)group_size(s, g, batch)};
-    struct product p = {.a = s->x[0].data + g * s->group * s->x[0].image,
-                        .b = s->dy.data + g * s->group * s->dy.image,
-                        .c = sums + g * count,
-                        .a_row = t->inputs_at + from,
-                        .c_row = t->weights_at,
-                        .runs = &images,
-                        .a_step = s->x[0].image,
-                        .b_step = s->dy.image,
-                        .rows = rows,
-                        .columns = t->units,
-                        .depth = images.count,
-                        .b_panel = s->dy.plane,
-                        .c_panel = rows * BLOCK};
+    struct product p = {
+        .a = s->x[0].data + g * s->group * s->x[0].image,
+        .b = s->dy.data + g * s->group * s->dy.image + first * s->dy.plane,
+        .c = sums + g * count,
+        .a_row = t->inputs_at + from,
+        .c_row = t->weights_at,
+        .runs = &images,
+        .a_step = s->x[0].image,
+        .b_step = s->dy.image,
+        .rows = rows,
+        .columns = t->units - first * BLOCK < panels * BLOCK ? t->units - first * BLOCK : panels * BLOCK,
+        .depth = images.count,
+        .b_panel = s->dy.plane,
+        .c_panel = rows * BLOCK};
     s->kernels->product(&p);
   }
   sum_groups(s->kernels, sums, groups, count, count);
-  for (int64_t panel = 0; panel < t->panels; panel++)
-    memcpy(s->gradient + (panel * t->inputs + from) * BLOCK, sums + panel * rows * BLOCK,
-           (size_t)(rows * BLOCK) * sizeof *sums);
+  for (int64_t panel = 0; panel < panels; panel++)
+    hand_over(s, ((first + panel) * t->inputs + from) * BLOCK, sums + panel * rows * BLOCK, rows * BLOCK,
+              shard);
 }
 
 static const char *const examples[] = {"in=3x4x3x5 units=7",     "in=2x20x1x1 units=10 bias=no",

@@ -65,6 +65,13 @@ struct shard {
   int64_t n0, n1, part;
   int64_t batch; /* images of the whole call */
   int thread;
+  const struct collector *collector; /* NULL: nobody waits for gradients */
+};
+
+/* Who is told of gradients of weights as soon as a part of backward_weights is done with them. */
+struct collector {
+  void (*take)(void *context, const float *gradient, int64_t count); /* a multiple of 16 */
+  void *context;
 };
 
 /* One brick of a plan, with all its memory. */

@@ -97,8 +97,11 @@ static void run_collect(void *context, int64_t task, int thread) {
   const struct pass *run = context;
   const struct job *job = &run->plan->collect[task];
   const struct step *step = &run->plan->steps[job->brick];
+  struct collector collector = {0};
+  if (run->hooks) collector = (struct collector){run->hooks->collected, run->hooks->context};
   if (job->kind == JOB_WEIGHTS) {
     struct shard shard = {.n1 = run->batch, .part = job->part, .batch = run->batch, .thread = thread};
+    if (collector.take) shard.collector = &collector;
     run->plan->net->bricks[job->brick].class->backward_weights(step, shard);
     return;
   }
@@ -106,6 +109,7 @@ static void run_collect(void *context, int64_t task, int thread) {
   int64_t groups = (run->batch + step->group - 1) / step->group;
   sum_groups(step->kernels, step->partial + job->part, groups, step->partial_stride, count);
   memcpy(step->gradient + job->part, step->partial + job->part, (size_t)count * sizeof(float));
+  if (collector.take) collector.take(collector.context, step->gradient + job->part, count);
 }
 
 static void groups(struct pass *run) {
@@ -175,7 +179,8 @@ static void rounds(struct pass *run) {
   groups(run);
   if (run->backward) {
     backward_rounds(run);
-    threads_run(threads, plan->collect_count, run_collect, run);
+    if (!run->hooks || !run->hooks->ready || run->hooks->ready(run->hooks->context))
+      threads_run(threads, plan->collect_count, run_collect, run);
   }
   mem_thaw();
 }

@@ -17,8 +17,8 @@
  *     forward    groups of images through segments; a brick that books parts makes a round of its own
  *     turn       the last segments forward, the loss, the first backward, group by group
  *     backward   as forward
- *     collect    weight gradients in parts over the batch; sums of the groups' partial sums
- *     update     the optimiser, over ranges of the weights (train/trainer.c) */
+ *     collect    weight gradients in parts over the batch; sums of the groups' partial sums; and of what is
+ *                final the optimiser's step, on the same thread (train/trainer.c) */
 #ifndef CNN_NET_PLAN_H
 #define CNN_NET_PLAN_H
 
@@ -112,13 +112,17 @@ static inline int64_t plan_steps_floats(const cnn_plan *plan) {
 /* Give every place that is passing, or every one that is not, its offset; returns the floats of them all. */
 int64_t layout_places(struct place *places, int count, bool passing);
 
-enum { SUM_RANGE = 8192 /* floats of a JOB_SUM task, and of an optimiser task */ };
+enum { SUM_RANGE = 8192 /* floats of a JOB_SUM task */ };
 
 /* What runs between the bricks, group by group, on the thread that has the group's images at hand. */
 struct hooks {
   void (*load)(void *context, int64_t n0, int64_t n1);   /* fill the input's view; NULL: it is filled */
   void (*scored)(void *context, int64_t n0, int64_t n1); /* after forward; before backward it sets the
                                                             gradient of the loss; may be NULL */
+  bool (*ready)(void *context); /* after backward, before gradients of weights are collected; false: do not
+                                   collect them; may be NULL */
+  /* Gradients that are final, `count` of them; NULL: nobody waits for them */
+  void (*collected)(void *context, const float *gradient, int64_t count);
   void *context;
 };
 

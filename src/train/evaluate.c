@@ -12,7 +12,7 @@ cnn_status evaluate_split(struct batch *batch, int64_t limit, cnn_evaluation *ev
   if (total < 1)
     return CNN_FAIL(CNN_E_DATA, "'%s' has no images in its %s split", cnn_dataset_name(batch->data),
                     batch->split == CNN_SPLIT_TEST ? "test" : "training");
-  struct hooks hooks = {batch_load, loss_score, batch};
+  struct hooks hooks = {.load = batch_load, .scored = loss_score, .context = batch};
   cnn_evaluation sum = {.total = total};
   for (int64_t n = 0; n < total; n += images) {
     batch_take(batch, NULL, n, total - n < images ? total - n : images);

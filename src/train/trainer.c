@@ -27,6 +27,7 @@ struct cnn_trainer {
   int64_t steps, epoch, step; /* steps of an epoch; the next step, both from 0 */
   double power1, power2;      /* beta1^t, beta2^t */
   float lr;
+  double loss; /* of the step at hand */
   atomic_int stop;
 };
 
@@ -169,14 +170,13 @@ cnn_status cnn_trainer_new(cnn_plan *plan, const cnn_dataset *data, const cnn_tr
 const char *cnn_trainer_settings(const cnn_trainer *trainer) { return trainer->settings.data; }
 void cnn_trainer_stop(cnn_trainer *trainer) { atomic_store(&trainer->stop, 1); }
 
-static void update_range(void *context, int64_t task, int thread) {
+/* One optimiser step of the weights that these gradients are of. */
+static void update(void *context, const float *gradient, int64_t count) {
   const cnn_trainer *t = context;
   const cnn_train_options *o = &t->options;
-  int64_t from = task * SUM_RANGE,
-          count = t->plan->range - from < SUM_RANGE ? t->plan->range - from : SUM_RANGE;
-  (void)thread;
+  int64_t from = gradient - t->plan->gradients;
   struct update u = {.weight = t->plan->weights + from,
-                     .gradient = t->plan->gradients + from,
+                     .gradient = gradient,
                      .lr = t->lr,
                      .momentum = (float)o->momentum,
                      .beta1 = (float)o->beta1,
@@ -192,30 +192,38 @@ static void update_range(void *context, int64_t task, int thread) {
   t->optimizer->step(t->plan->kernels)(&u, count);
 }
 
-static void update(cnn_trainer *t) {
+static void load(void *context, int64_t n0, int64_t n1) {
+  cnn_trainer *t = context;
+  batch_load(&t->batch, n0, n1);
+}
+
+static void scored(void *context, int64_t n0, int64_t n1) {
+  cnn_trainer *t = context;
+  loss_gradient(&t->batch, n0, n1);
+}
+
+/* The loss is known: weights follow their gradients only where it is a number. */
+static bool ready(void *context) {
+  cnn_trainer *t = context;
+  t->loss = loss_sum(&t->batch.loss) / (double)t->batch.loss.batch;
   t->power1 *= t->options.beta1;
   t->power2 *= t->options.beta2;
-  mem_freeze();
-  threads_run(t->plan->options.threads, (t->plan->range + SUM_RANGE - 1) / SUM_RANGE, update_range, t);
-  mem_thaw();
-  t->plan->stale = true;
+  return isfinite(t->loss);
 }
 
 cnn_status cnn_trainer_step(cnn_trainer *t, float *loss) {
   if (t->step == 0) shuffle(t);
   int64_t batch = t->plan->options.batch, first = t->step * batch;
   batch_take(&t->batch, t->order + first, 0, t->images - first < batch ? t->images - first : batch);
-  struct hooks hooks = {batch_load, loss_gradient, &t->batch};
-  exec_gradient(t->plan, t->batch.loss.batch, &hooks);
-  double mean = loss_sum(&t->batch.loss) / (double)t->batch.loss.batch;
-  if (!isfinite(mean)) {
+  exec_gradient(t->plan, t->batch.loss.batch, &(struct hooks){load, scored, ready, update, t});
+  if (!isfinite(t->loss)) {
     cnn_status status = exec_find_not_finite(t->plan, t->batch.loss.batch);
     status_prefix("epoch %" PRId64 ", step %" PRId64 ": ", t->epoch + 1, t->step + 1);
     return status;
   }
-  update(t);
+  t->plan->stale = true;
   if (++t->step == t->steps) t->step = 0, t->epoch++;
-  if (loss) *loss = (float)mean;
+  if (loss) *loss = (float)t->loss;
   return CNN_OK;
 }
 

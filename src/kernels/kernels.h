@@ -47,6 +47,18 @@ struct window {
   bool count_pad;       /* average: divide by fh * fw even where the window reaches into padding */
 };
 
+/* Local response normalisation (layers/lrn.c) of a row of pixels, whose channel blocks stand `plane` floats
+ * apart: s = k + alpha * sum of x^2 over the channels c - before .. c + after, y = x s^-beta. */
+struct lrn {
+  int64_t channels, blocks, before, after;
+  int64_t x_plane, y_plane, dx_plane, dy_plane, saved_plane;
+  float alpha, k, beta, slope; /* slope: -2 alpha beta */
+  bool quarter;                /* beta is 0.75 */
+  float *scratch;              /* LRN_PIXELS lines of `line` floats: lead, channels, as many again as lead */
+  int64_t lead, line;          /* lead: before, rounded up to whole blocks */
+};
+enum { LRN_PIXELS = 16 };
+
 /* One optimiser step over a range of weights; the fields an optimiser does not know are ignored. */
 struct update {
   float *weight, *moment[2];

@@ -23,7 +23,7 @@ struct config {
   int64_t filters, kernel[2], stride[2], pad[2], dilation[2], groups;
   int round;
   bool bias;
-  struct init init;
+  struct init init, bias_init;
 };
 
 static const struct param params[] = {
@@ -39,12 +39,13 @@ static const struct param params[] = {
      "distance between taps of a filter"},
     {"groups", PARAM_INTEGER, offsetof(struct config, groups), "1", 1, 65536, NULL,
      "channels and filters are cut into so many groups that do not mix"},
-    {"bias", PARAM_FLAG, offsetof(struct config, bias), "yes", 0, 0, NULL,
-     "add a bias to each filter; it starts at 0"},
+    {"bias", PARAM_FLAG, offsetof(struct config, bias), "yes", 0, 0, NULL, "add a bias to each filter"},
     {"round", PARAM_CHOICE, offsetof(struct config, round), "error", 0, 0, round_choices,
      "where the filter does not fit a whole number of times: error, floor or ceil"},
     {"init", PARAM_INIT, offsetof(struct config, init), "he", 0, 0, NULL,
-     "how weights start: normal:STD, xavier, he or zeros"},
+     "how weights start: normal:STD, xavier, he, zeros or constant:VALUE"},
+    {"bias_init", PARAM_INIT, offsetof(struct config, bias_init), "zeros", 0, 0, NULL,
+     "how biases start, likewise"},
     {0}};
 
 /* The positions of dx with (h mod stride_h, w mod stride_w) given, and the taps that reach them. */
@@ -224,7 +225,7 @@ static void book(const void *config_, struct ledger *l) {
                 config->groups * t->panels * t->k * BLOCK, config->init, t->k);
   if (config->bias) /* a panel more, since a group's biases are read 16 at a time from where they begin */
     ledger_weight(l, "bias", 1, &config->filters, (ceil_div(config->filters, BLOCK) + 1) * BLOCK,
-                  (struct init){.kind = INIT_ZEROS}, t->k);
+                  config->bias_init, t->k);
   for (int axis = 0; axis < 2; axis++) {
     int64_t in = axis ? x->shape.w : x->shape.h, out = axis ? y->shape.w : y->shape.h;
     int64_t extent = config->dilation[axis] * (config->kernel[axis] - 1) + 1;

@@ -205,6 +205,7 @@ cnn_status cnn_trainer_step(cnn_trainer *t, float *loss) {
   if (t->step == 0) shuffle(t);
   int64_t batch = t->plan->options.batch, first = t->step * batch;
   batch_take(&t->batch, t->order + first, 0, t->images - first < batch ? t->images - first : batch);
+  t->plan->chance = (struct chance){t->options.seed, (uint64_t)(t->epoch * t->images + first)};
   struct hooks hooks = {batch_load, loss_gradient, &t->batch};
   exec_gradient(t->plan, t->batch.loss.batch, &hooks);
   double mean = loss_sum(&t->batch.loss) / (double)t->batch.loss.batch;

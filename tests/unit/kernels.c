@@ -435,6 +435,39 @@ static void bits_avgpool_backward(const struct kernel_table *table, float *in, f
   table->avgpool_backward(&p, out, in);
 }
 
+/* Any number of channels, any window; lanes past the last channel and what is around hold anything. */
+static struct lrn new_lrn(struct random *random, float *scratch) {
+  struct lrn p = {.channels = draw(random, 1, 40), .scratch = scratch};
+  int64_t size = draw(random, 0, 1) ? 5 : draw(random, 1, 20), pixels = LRN_PIXELS + 4;
+  p.blocks = (p.channels + BLOCK - 1) / BLOCK;
+  p.before = size / 2, p.after = (size - 1) / 2;
+  p.lead = (p.before + BLOCK - 1) / BLOCK * BLOCK;
+  p.line = 2 * p.lead + p.blocks * BLOCK;
+  p.x_plane = (pixels + draw(random, 0, 2)) * BLOCK;
+  p.y_plane = p.dy_plane = p.dx_plane = p.saved_plane = pixels * BLOCK;
+  p.alpha = draw(random, 0, 1) ? 1e-4F : fabsf(uniform(random));
+  p.k = 0.5F + fabsf(uniform(random));
+  p.quarter = draw(random, 0, 1);
+  p.beta = p.quarter ? 0.75F : 2 * fabsf(uniform(random));
+  p.slope = -2 * p.alpha * p.beta;
+  return p;
+}
+
+static void bits_lrn_forward(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  static float scratch[LRN_PIXELS * (2 * BLOCK + 3 * BLOCK)];
+  struct lrn p = new_lrn(random, scratch);
+  float *saved = draw(random, 0, 1) ? out + OUT / 2 : NULL;
+  table->lrn_forward(&p, out, saved, in, draw(random, 1, LRN_PIXELS + 4));
+}
+
+static void bits_lrn_backward(const struct kernel_table *table, float *in, float *out,
+                              struct random *random) {
+  static float scratch[LRN_PIXELS * (2 * BLOCK + 3 * BLOCK)];
+  struct lrn p = new_lrn(random, scratch);
+  for (int i = 0; i < POOL / 4; i++) in[i] = 0.1F + fabsf(uniform(random)); /* what is saved of s */
+  table->lrn_backward(&p, out, in + POOL / 2, in + POOL / 4, in, draw(random, 1, LRN_PIXELS + 4));
+}
+
 static struct update new_update(struct random *random, float *weight, float *m0, float *m1,
                                 const float *gradient) {
   double t = (double)draw(random, 1, 50);

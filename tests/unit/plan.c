@@ -291,6 +291,7 @@ struct oracle {
   int64_t batch;
   const int32_t *labels;
   cnn_loss kind;
+  struct chance chance;
   double *y[MOST_BRICKS], *dy[MOST_BRICKS], *weight[MOST_BRICKS][MAX_WEIGHTS],
       *gradient[MOST_BRICKS][MAX_WEIGHTS];
   double loss;
@@ -317,7 +318,13 @@ static void oracle_run(struct oracle *o, int i, bool backward) {
   const struct brick *brick = &o->net->bricks[i];
   cnn_shape in = brick->in[0], out = brick->out;
   in.n = out.n = o->batch;
-  struct naive naive = {.config = brick->config, .in = &in, .out = out, .x = {o->y[i - 1]}, .y = o->y[i]};
+  struct naive naive = {.config = brick->config,
+                        .in = &in,
+                        .out = out,
+                        .x = {o->y[i - 1]},
+                        .y = o->y[i],
+                        .chance = &o->chance,
+                        .stream = (uint32_t)i};
   for (int w = 0; w < MAX_WEIGHTS; w++) {
     naive.weight[w] = o->weight[i][w];
     naive.dweight[w] = o->gradient[i][w];
@@ -366,6 +373,7 @@ static void oracle_forward(struct oracle *o) {
 static struct oracle oracle_new(const cnn_net *net, const cnn_plan *plan, const float *x,
                                 const int32_t *labels, int64_t batch) {
   struct oracle o = {.net = net, .batch = batch, .labels = labels, .kind = cnn_plan_settings(plan).loss};
+  o.chance = plan->chance;
   assert_true(net->count <= MOST_BRICKS);
   for (int i = 0; i < net->count; i++) {
     int64_t count = count_of(net->bricks[i].out) * batch;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/rng.h"
 #include "core/status.h"
 
 enum { BLOCK = 16 }; /* floats in a channel block, a weight panel, and lanes of a reduction */
@@ -58,6 +59,15 @@ struct lrn {
   int64_t lead, line;          /* lead: before, rounded up to whole blocks */
 };
 enum { LRN_PIXELS = 16 };
+
+/* Dropout in one image (layers/dropout.c): a word whose upper 24 bits are below threshold drops its element.
+ */
+struct dropout {
+  struct rng rng;
+  uint64_t call; /* of the image's first elements; its low 24 bits are 0 */
+  int32_t threshold;
+  float scale; /* of those kept */
+};
 
 /* One optimiser step over a range of weights; the fields an optimiser does not know are ignored. */
 struct update {

@@ -468,6 +468,23 @@ static void bits_lrn_backward(const struct kernel_table *table, float *in, float
   table->lrn_backward(&p, out, in + POOL / 2, in + POOL / 4, in, draw(random, 1, LRN_PIXELS + 4));
 }
 
+static void bits_dropout(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  struct dropout d = {.rng = rng_stream((uint64_t)draw(random, 0, 1LL << 31) << 31, RNG_DROPOUT,
+                                        (uint32_t)draw(random, 0, 1000)),
+                      .call = (uint64_t)draw(random, 0, 1LL << 31) << 24,
+                      .threshold = (int32_t)draw(random, 0, 1 << 24),
+                      .scale = 1 + fabsf(uniform(random))};
+  int64_t first = draw(random, 0, 1 << 20) * BLOCK, count = draw(random, 0, COUNT / BLOCK) * BLOCK;
+  table->dropout(&d, out, in, first, count);
+  memcpy(out + COUNT, in, COUNT * sizeof *in);
+  table->dropout(&d, out + COUNT, out + COUNT, first, COUNT); /* in place */
+  for (int i = 0; i < COUNT; i++) {                           /* the words are those of core/rng.h */
+    int64_t e = first + i;
+    uint32_t word = rng_word(&d.rng, d.call + (uint64_t)(e / 64 * 16 + e % 16), (int)(e % 64 / 16));
+    assert_true(same(out[COUNT + i], in[i] * ((int32_t)(word >> 8) < d.threshold ? 0 : d.scale)));
+  }
+}
+
 static struct update new_update(struct random *random, float *weight, float *m0, float *m1,
                                 const float *gradient) {
   double t = (double)draw(random, 1, 50);

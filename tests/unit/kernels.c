@@ -399,6 +399,11 @@ static struct window new_window(struct random *random) {
     p.stride_w = tiled ? p.fw : draw(random, 1, 4);
     p.pad_h = tiled ? 0 : draw(random, 0, p.fh - 1);
     p.pad_w = tiled ? 0 : draw(random, 0, p.fw - 1);
+    if (draw(random, 0, 2) == 0) { /* what has loops of its own */
+      p.fh = p.fw = draw(random, 2, 3);
+      p.stride_h = p.stride_w = 2;
+      p.pad_h = p.pad_w = draw(random, 0, 3) == 0;
+    }
     p.count_pad = draw(random, 0, 1);
     cnn_round round = draw(random, 0, 1) ? CNN_ROUND_FLOOR : CNN_ROUND_CEIL;
     if (cnn_output_size(p.h, p.fh, p.stride_h, p.pad_h, 1, round, &p.oh) != CNN_OK) p.oh = 0;

@@ -493,7 +493,7 @@ static void deep_net(void **state) {
 static void random_line(struct random *random, char *text, size_t room) {
   char line[256];
   int64_t kernel = draw(random, 1, 3);
-  switch (draw(random, 0, 9)) {
+  switch (draw(random, 0, 11)) {
     case 0:
     case 1:
     case 2: {
@@ -519,6 +519,14 @@ static void random_line(struct random *random, char *text, size_t room) {
                draw(random, 0, 1) ? "yes" : "no");
       break;
     case 6: snprintf(line, sizeof line, draw(random, 0, 1) ? "sigmoid\n" : "tanh\n"); break;
+    case 8:
+      if (draw(random, 0, 1))
+        snprintf(line, sizeof line, "dropout rate=0.%" PRId64 "\n", draw(random, 0, 6));
+      else
+        snprintf(line, sizeof line, "lrn size=%" PRId64 " alpha=%" PRId64 " beta=%s alpha_of=%s\n",
+                 draw(random, 1, 7), draw(random, 0, 2), draw(random, 0, 1) ? "0.75" : "1.1",
+                 draw(random, 0, 1) ? "mean" : "sum");
+      break;
     case 7:
       if (draw(random, 0, 1))
         snprintf(line, sizeof line, "affine units=%" PRId64 " init=xavier\n", draw(random, 1, 40));

@@ -126,7 +126,7 @@ CNN_API cnn_status cnn_col2im(const float *col, int64_t fh, int64_t fw, int64_t 
  */
 typedef struct cnn_param_info {
   const char *key;      /* "filters" */
-  const char *type;     /* "integer", "pair", "flag", "number", "choice ..." as text for a reader */
+  const char *type;     /* "integer", "number", "yes or no", ... as text for a reader */
   const char *standard; /* the default as it would be written, or NULL where the key is required */
   const char *help;
 } cnn_param_info;

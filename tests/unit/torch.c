@@ -346,7 +346,8 @@ static void every_optimizer_is_here(void **state) {
 
 /* The values of pattern() in tools/make-torch-golden.py. */
 static float pattern(int64_t i, int64_t factor, int64_t offset, int64_t modulus, int64_t divisor) {
-  return (float)((i * factor + offset) % modulus - modulus / 2) / (float)divisor;
+  int64_t half = modulus / 2, value = (i * factor + offset) % modulus - half;
+  return (float)value / (float)divisor;
 }
 
 /* The next array of the golden file against `count` values, in norm. */

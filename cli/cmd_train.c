@@ -353,7 +353,7 @@ int cmd_train(int argc, char **argv) {
       ROW_NUMBER("momentum", "M", &train.momentum, 0, 1, "0.9", "of momentum and nesterov"),
       ROW_CHOICE("loss", "NAME", &train.loss, losses, "loss"),
       ROW_WHOLE("seed", "N", &train.seed, 0, LARGEST_SEED, NULL,
-                "of the first weights and the images' order"),
+                "of the first weights, the images' order and dropout"),
       ROW_WHOLE("group", "N", &train.group, 1, 1e6, "by the batch", "images in a gradient group"),
       ROW_THREADS(&train.threads),
       ROW_LIMIT(&options->limit),

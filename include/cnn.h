@@ -126,7 +126,7 @@ CNN_API cnn_status cnn_col2im(const float *col, int64_t fh, int64_t fw, int64_t 
  */
 typedef struct cnn_param_info {
   const char *key;      /* "filters" */
-  const char *type;     /* "integer", "pair", "flag", "number", "choice ..." as text for a reader */
+  const char *type;     /* "integer", "number", "yes or no", ... as text for a reader */
   const char *standard; /* the default as it would be written, or NULL where the key is required */
   const char *help;
 } cnn_param_info;
@@ -222,11 +222,13 @@ CNN_API cnn_status cnn_plan_memory(const cnn_net *net, const cnn_plan_options *o
                                    cnn_memory *memory);
 
 /* The output for x, of shape (x.n, c, h, w of the net's output), in y. x.shape must be the net's
- * input with n <= batch. After a last softmax layer y holds probabilities. */
+ * input with n <= batch. After a last softmax layer y holds probabilities. Dropout drops
+ * nothing here, nor in evaluation. */
 CNN_API cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y);
 
 /* Forward, loss and backward for a batch: the mean loss over its images, and the gradient of that
- * mean, to be read by cnn_plan_get_gradient(). labels: x.n class indices. Training plans only. */
+ * mean, to be read by cnn_plan_get_gradient(). labels: x.n class indices. Training plans only. Dropout drops
+ * the same elements in every call, by the plan's seed; a trainer draws anew in every step. */
 CNN_API cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels, float *loss);
 
 /* Weights by name ("conv1.weight", "conv1.bias"), dense, in PyTorch's order and shape: convolution
@@ -348,7 +350,7 @@ typedef struct cnn_train_options {
   double beta1, beta2;    /* adam: usually 0.9, 0.999 */
   double decay;           /* rmsprop: usually 0.99 */
   double epsilon;         /* adam, rmsprop, adagrad */
-  uint64_t seed;          /* of the order of images */
+  uint64_t seed;          /* of the order of images, and of what dropout drops */
   int64_t limit;          /* use the first `limit` images of each split; 0: all */
   int64_t evaluate_train; /* images of the training split to evaluate after an epoch; 0: none, -1: all */
   int64_t evaluate_test;  /* likewise, of the test split */

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes tests/golden/torch-*.txt: what PyTorch gives where libcnn's tests train.
+"""Makes tests/golden/torch-*.txt: what PyTorch gives where libcnn's tests train or normalise.
 
 usage: tools/make-torch-golden.py build/tests/test-torch [--mnist FOLDER] [--out FOLDER]
 
@@ -150,6 +150,51 @@ def make_optimizers(dump):
     return text
 
 
+def pattern(shape, factor, offset, modulus, divisor):
+    """Values both sides know without a file: element i is ((i factor + offset) mod modulus - modulus // 2) /
+    divisor in float32."""
+    i = numpy.arange(numpy.prod(shape), dtype=numpy.int64)
+    values = (i * factor + offset) % modulus - modulus // 2
+    return torch.tensor(values.astype(numpy.float32).reshape(shape) / numpy.float32(divisor)).double()
+
+
+# n, c, h, w, size, alpha, beta, k
+NORMALISATIONS = [
+    (2, 16, 2, 3, 5, 1e-4, 0.75, 1.0),
+    (2, 20, 2, 3, 5, 2.0, 0.75, 1.0),
+    (1, 37, 1, 4, 4, 3.0, 0.75, 2.0),
+    (1, 18, 2, 2, 2, 1.0, 0.5, 1.0),
+    (1, 5, 3, 3, 3, 4.0, 1.25, 0.5),
+    (1, 7, 1, 2, 16, 4.0, 0.75, 1.0),
+]
+
+
+def listed(name, tensor):
+    values = [f"{v:.9g}" for v in tensor.detach().flatten().tolist()]
+    return f"{name} {len(values)}\n" + "".join(" ".join(values[i:i + 8]) + "\n" for i in range(0, len(values), 8))
+
+
+def make_lrn(dump):
+    text = header([
+        "torch.nn.functional.local_response_norm, in float64, of values that tests/unit/torch.c makes too.",
+        "Each case: lrn, n c h w, size, alpha, beta, k; the output y; the gradient dx for a given dy.",
+        "Last: loss and gradients of a network with conv, relu, lrn and maxpool, from the same float32 weights."])
+    for case in NORMALISATIONS:
+        shape, (size, alpha, beta, k) = case[:4], case[4:]
+        x = pattern(shape, 7919, 3, 2001, 400).requires_grad_()
+        y = F.local_response_norm(x, size, alpha, beta, k)
+        y.backward(pattern(shape, 104729, 17, 1999, 500))
+        text += "\nlrn " + " ".join(str(v) for v in case) + "\n" + listed("y", y) + listed("dx", x.grad)
+    w = {name: v.double().requires_grad_() for name, v in read_weights(dump / "lrn.safetensors").items()}
+    x = pattern((4, 2, 9, 9), 7919, 3, 2001, 400)
+    x = F.relu(F.conv2d(x, w["conv1.weight"], w["conv1.bias"], padding=1))
+    x = F.max_pool2d(F.local_response_norm(x, 5, 2.0, 0.75, 1.0), 3, 2)
+    loss = F.cross_entropy(F.linear(x.flatten(1), w["affine1.weight"], w["affine1.bias"]), torch.tensor([0, 1, 2, 1]))
+    loss.backward()
+    text += f"\nnet {loss.item():.12g}\n"
+    return text + "".join(listed(name, v.grad) for name, v in w.items())
+
+
 def data_folder():
     """Where `cnn data fetch` puts things."""
     if os.environ.get("CNN_DATA"):
@@ -169,7 +214,8 @@ def main():
         dump = pathlib.Path(folder)
         subprocess.run([options.test.resolve(), "--dump", dump], check=True)
         files = {"torch-simple-conv-net.txt": make_simple_conv_net(dump, options.mnist),
-                 "torch-optimizers.txt": make_optimizers(dump)}
+                 "torch-optimizers.txt": make_optimizers(dump),
+                 "torch-lrn.txt": make_lrn(dump)}
     options.out.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (options.out / name).write_text(text)

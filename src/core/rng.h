@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* What numbers are drawn for. The values are part of the format of a run: never reuse one. */
-enum rng_purpose { RNG_WEIGHTS = 1, RNG_SHUFFLE = 2, RNG_SPLIT = 3, RNG_GRADCHECK = 4 };
+enum rng_purpose { RNG_WEIGHTS = 1, RNG_SHUFFLE = 2, RNG_SPLIT = 3, RNG_GRADCHECK = 4, RNG_DROPOUT = 5 };
 
 struct rng {
   uint32_t key[2], purpose, index;
@@ -18,7 +18,8 @@ struct rng {
 /* index: epoch, layer, ... */
 struct rng rng_stream(uint64_t seed, enum rng_purpose purpose, uint32_t index);
 
-uint32_t rng_bits(const struct rng *rng, uint64_t i); /* 32 random bits */
+uint32_t rng_bits(const struct rng *rng, uint64_t i);           /* 32 random bits */
+uint32_t rng_word(const struct rng *rng, uint64_t i, int word); /* likewise; each i has words 0 to 3 */
 uint64_t rng_below(const struct rng *rng, uint64_t i,
                    uint64_t bound);                   /* uniform in [0, bound), bound < 2^32 */
 float rng_uniform(const struct rng *rng, uint64_t i); /* uniform in (0, 1) */

@@ -115,8 +115,11 @@ TILE(3, 6)
 TILE(4, 1)
 TILE(4, 2)
 TILE(4, 4)
-TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2) TILE(9, 1) TILE(9, 2)
-    TILE(10, 1) TILE(10, 2) TILE(11, 1) TILE(11, 2) TILE(12, 1) TILE(12, 2)
+TILE(5, 1)
+TILE(5, 2)
+TILE(6, 1)
+TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2) TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2)
+    TILE(11, 1) TILE(11, 2) TILE(12, 1) TILE(12, 2)
 #elif VL == 4
 TILE(1, 1)
 TILE(1, 2)
@@ -130,7 +133,10 @@ TILE(3, 4)
 TILE(4, 1)
 TILE(4, 2)
 TILE(4, 4)
-TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
+TILE(5, 1)
+TILE(5, 2)
+TILE(6, 1)
+TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
 #else
 TILE(1, 1)
 TILE(1, 2)
@@ -144,7 +150,9 @@ TILE(3, 4)
 TILE(4, 1)
 TILE(4, 2)
 TILE(5, 1)
-TILE(5, 2) TILE(6, 1) TILE(6, 2)
+TILE(5, 2)
+TILE(6, 1)
+TILE(6, 2)
 #endif
 
 /* Where rows are few: tiles of WIDE(rows) vectors, if there are so many left. */
@@ -218,9 +226,7 @@ static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
     [8] = {[1] = tile_1_8, [2] = tile_2_8},
 };
 #else
-    enum {
-      WIDE_ROWS = 4
-    };
+enum { WIDE_ROWS = 4 };
 static const int widest[WIDE_ROWS] = {2, 8, 6, 4};
 static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */

@@ -4,7 +4,9 @@
 #include "kernels/vec_scalar.h"
 
 /* The bodies, on those vectors, and the table of them. */
+#include "kernels/body_dropout.h"
 #include "kernels/body_elementwise.h"
+#include "kernels/body_lrn.h"
 #include "kernels/body_optimizer.h"
 #include "kernels/body_pool.h"
 #include "kernels/body_product.h"

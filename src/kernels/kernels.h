@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/rng.h"
 #include "core/status.h"
 
 enum { BLOCK = 16 }; /* floats in a channel block, a weight panel, and lanes of a reduction */
@@ -47,6 +48,27 @@ struct window {
   int64_t fh, fw, stride_h, stride_w, pad_h, pad_w;
   int64_t x_row, y_row; /* floats from one row to the next in planes of x and y */
   bool count_pad;       /* average: divide by fh * fw even where the window reaches into padding */
+};
+
+/* Local response normalisation (layers/lrn.c) of a row of pixels, whose channel blocks stand `plane` floats
+ * apart: s = k + alpha * sum of x^2 over the channels c - before .. c + after, y = x s^-beta. */
+struct lrn {
+  int64_t channels, blocks, before, after;
+  int64_t plane;
+  float alpha, k, beta, slope; /* slope: -2 alpha beta */
+  bool quarter;                /* beta is 0.75 */
+  float *scratch;              /* LRN_PIXELS lines of `line` floats: lead, channels, as many again as lead */
+  int64_t lead, line;          /* lead: before, rounded up to whole blocks */
+};
+enum { LRN_PIXELS = 16 };
+
+/* Dropout in one image (layers/dropout.c): a word whose upper 24 bits are below threshold drops its element.
+ */
+struct dropout {
+  struct rng rng;
+  uint64_t call; /* of the image's first elements; its low 24 bits are 0 */
+  int32_t threshold;
+  float scale; /* of those kept */
 };
 
 /* One optimiser step over a range of weights; the fields an optimiser does not know are ignored. */

@@ -28,15 +28,16 @@ enum {
 struct config {
   int64_t units;
   bool bias;
-  struct init init;
+  struct init init, bias_init;
 };
 
 static const struct param params[] = {
     {"units", PARAM_INTEGER, offsetof(struct config, units), NULL, 1, 1 << 24, NULL, "outputs"},
-    {"bias", PARAM_FLAG, offsetof(struct config, bias), "yes", 0, 0, NULL,
-     "add a bias to each output; it starts at 0"},
+    {"bias", PARAM_FLAG, offsetof(struct config, bias), "yes", 0, 0, NULL, "add a bias to each output"},
     {"init", PARAM_INIT, offsetof(struct config, init), "he", 0, 0, NULL,
-     "how weights start: normal:STD, xavier, he or zeros"},
+     "how weights start: normal:STD, xavier, he, zeros or constant:VALUE"},
+    {"bias_init", PARAM_INIT, offsetof(struct config, bias_init), "zeros", 0, 0, NULL,
+     "how biases start, likewise"},
     {0}};
 
 struct tables {
@@ -100,8 +101,7 @@ static void book(const void *config, struct ledger *l) {
   l->whole_batch = true;
   l->multiply_adds = inputs * c->units;
   ledger_weight(l, "weight", 2, (int64_t[]){c->units, inputs}, panels * inputs * BLOCK, c->init, inputs);
-  if (c->bias)
-    ledger_weight(l, "bias", 1, &c->units, panels * BLOCK, (struct init){.kind = INIT_ZEROS}, inputs);
+  if (c->bias) ledger_weight(l, "bias", 1, &c->units, panels * BLOCK, c->bias_init, inputs);
 
   struct tables counted, *t = ledger_table(l, sizeof *t);
   if (!t) t = &counted;

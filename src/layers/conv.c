@@ -29,7 +29,7 @@ struct config {
   int64_t filters, kernel[2], stride[2], pad[2], dilation[2], groups;
   int round;
   bool bias;
-  struct init init;
+  struct init init, bias_init;
 };
 
 static const struct param params[] = {
@@ -45,12 +45,13 @@ static const struct param params[] = {
      "distance between taps of a filter"},
     {"groups", PARAM_INTEGER, offsetof(struct config, groups), "1", 1, 65536, NULL,
      "channels and filters are cut into so many groups that do not mix"},
-    {"bias", PARAM_FLAG, offsetof(struct config, bias), "yes", 0, 0, NULL,
-     "add a bias to each filter; it starts at 0"},
+    {"bias", PARAM_FLAG, offsetof(struct config, bias), "yes", 0, 0, NULL, "add a bias to each filter"},
     {"round", PARAM_CHOICE, offsetof(struct config, round), "error", 0, 0, round_choices,
      "where the filter does not fit a whole number of times: error, floor or ceil"},
     {"init", PARAM_INIT, offsetof(struct config, init), "he", 0, 0, NULL,
-     "how weights start: normal:STD, xavier, he or zeros"},
+     "how weights start: normal:STD, xavier, he, zeros or constant:VALUE"},
+    {"bias_init", PARAM_INIT, offsetof(struct config, bias_init), "zeros", 0, 0, NULL,
+     "how biases start, likewise"},
     {0}};
 
 /* One product: rows that have the same chain. In forward and backward_data rows are positions and the chain
@@ -380,7 +381,7 @@ static void book(const void *config_, struct ledger *l) {
                 config->groups * t->panels * t->k * BLOCK, config->init, t->k);
   if (config->bias) /* a panel more, since a group's biases are read 16 at a time from where they begin */
     ledger_weight(l, "bias", 1, &config->filters, (ceil_div(config->filters, BLOCK) + 1) * BLOCK,
-                  (struct init){.kind = INIT_ZEROS}, t->k);
+                  config->bias_init, t->k);
   if (!t->aligned) l->scratch = t->panels * t->positions * BLOCK;
   if (l->wants_dx && !t->c_aligned && t->c_panels * t->inputs * BLOCK > l->scratch)
     l->scratch = t->c_panels * t->inputs * BLOCK;

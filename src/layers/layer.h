@@ -22,6 +22,7 @@ enum { MAX_INPUTS = 8, MAX_WEIGHTS = 2 };
 
 enum param_type {
   PARAM_INTEGER, /* int64_t */
+  PARAM_NUMBER,  /* double */
   PARAM_PAIR,    /* int64_t[2]: "3" or "3x2", height first */
   PARAM_FLAG,    /* bool: yes or no */
   PARAM_CHOICE,  /* int: index into choices */
@@ -29,10 +30,11 @@ enum param_type {
   PARAM_INIT,    /* struct init */
 };
 
-/* How weights start: normal:STD; xavier: N(0, 1/fan_in) and he: N(0, 2/fan_in) (6.2 of the book). */
+/* How weights start: normal:STD; xavier: N(0, 1/fan_in) and he: N(0, 2/fan_in) (6.2 of the book); all alike.
+ */
 struct init {
-  enum { INIT_NORMAL, INIT_XAVIER, INIT_HE, INIT_ZEROS } kind;
-  double deviation; /* of INIT_NORMAL */
+  enum { INIT_NORMAL, INIT_XAVIER, INIT_HE, INIT_ZEROS, INIT_CONSTANT } kind;
+  double number; /* the deviation of INIT_NORMAL, the value of INIT_CONSTANT */
 };
 
 struct param {
@@ -40,9 +42,18 @@ struct param {
   enum param_type type;
   size_t offset;              /* into the layer's config */
   const char *standard;       /* the default, as text; NULL: the key is required */
-  int64_t least, most;        /* of integers and pairs */
+  int64_t least, most;        /* of integers, numbers and pairs */
   const char *const *choices; /* ended by NULL */
   const char *help;
+};
+
+/* ---- Chance ---- */
+
+/* Where a training step's random numbers come from: each is a function of this, of the layer (its `stream`),
+ * of the image and of the element, and of nothing else. */
+struct chance {
+  uint64_t seed;
+  uint64_t image; /* the batch's first: how many images the run has trained on before it */
 };
 
 /* ---- Plain loops in double: the definition, and what everything else is tested against ---- */
@@ -55,6 +66,8 @@ struct naive {
   double *y;                                         /* written */
   const double *dy;                                  /* NULL: forward only */
   double *dx[MAX_INPUTS], *dweight[MAX_WEIGHTS];     /* written where dy is given */
+  const struct chance *chance;                       /* as in struct shard */
+  uint32_t stream;                                   /* as in struct step */
 };
 
 /* ---- The planned machine ---- */
@@ -65,6 +78,7 @@ struct shard {
   int64_t n0, n1, part;
   int64_t batch; /* images of the whole call */
   int thread;
+  const struct chance *chance;       /* of a training step; NULL: nothing is drawn, as in inference */
   const struct collector *collector; /* NULL: nobody waits for gradients */
 };
 
@@ -78,6 +92,7 @@ struct collector {
 struct step {
   const void *config;
   const struct kernel_table *kernels;
+  uint32_t stream; /* this layer's random numbers are its own: its place in the net */
   int inputs;
   struct view x[MAX_INPUTS], y;
   struct view dx[MAX_INPUTS], dy; /* data is NULL where a gradient is not wanted */

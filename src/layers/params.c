@@ -1,21 +1,25 @@
 /* Configurations from text and back, by the table of a layer's parameters. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "core/text.h"
 #include "layers/layer.h"
 
+#define INIT_WORDS "normal:STD, xavier, he, zeros or constant:VALUE"
+
 enum { LONGEST_VALUE = 128 };
 
 const char *params_type(const struct param *param) {
   switch (param->type) {
     case PARAM_INTEGER: return "integer";
+    case PARAM_NUMBER: return "number";
     case PARAM_PAIR: return "integer or HxW";
     case PARAM_FLAG: return "yes or no";
     case PARAM_CHOICE: return "choice";
     case PARAM_SHAPE: return "CxHxW";
-    case PARAM_INIT: return "normal:STD, xavier, he or zeros";
+    case PARAM_INIT: return INIT_WORDS;
   }
   return "";
 }
@@ -51,10 +55,13 @@ static cnn_status parse_init(const struct param *p, const char *value, struct in
       init->kind = kinds[i];
       return CNN_OK;
     }
-  if (strncmp(value, "normal:", 7) == 0 && text_to_number(value + 7, strlen(value + 7), &init->deviation) &&
-      init->deviation >= 0 && init->deviation < 1e6)
+  const char *colon = strchr(value, ':');
+  bool normal = strncmp(value, "normal:", 7) == 0, constant = strncmp(value, "constant:", 9) == 0;
+  init->kind = constant ? INIT_CONSTANT : INIT_NORMAL;
+  if ((normal || constant) && text_to_number(colon + 1, strlen(colon + 1), &init->number) &&
+      fabs(init->number) < 1e6 && (constant || init->number >= 0))
     return CNN_OK;
-  return bad(p, value, "normal:STD, xavier, he or zeros");
+  return bad(p, value, INIT_WORDS);
 }
 
 static cnn_status parse_value(const struct param *p, const char *value, void *config) {
@@ -66,6 +73,15 @@ static cnn_status parse_value(const struct param *p, const char *value, void *co
       CNN_TRY(in_range(p, number[0]));
       memcpy(at, number, sizeof *number);
       return CNN_OK;
+    case PARAM_NUMBER: {
+      double real;
+      if (!text_to_number(value, strlen(value), &real)) return bad(p, value, "a number");
+      if (!(real >= (double)p->least && real <= (double)p->most))
+        return CNN_FAIL(CNN_E_ARGUMENT, "%s=%.60s is out of range: it must be %" PRId64 " to %" PRId64,
+                        p->key, value, p->least, p->most);
+      memcpy(at, &real, sizeof real);
+      return CNN_OK;
+    }
     case PARAM_PAIR: {
       int count = integers(value, number, 2);
       if (!count) return bad(p, value, "an integer or HxW");
@@ -160,8 +176,10 @@ cnn_status params_parse(const struct layer_class *class, const char *text, const
 static void print_value(const struct param *p, const void *config, struct text *out) {
   const void *at = (const char *)config + p->offset;
   const int64_t *number = at;
+  char buffer[32];
   switch (p->type) {
     case PARAM_INTEGER: text_add(out, "%" PRId64, number[0]); break;
+    case PARAM_NUMBER: text_add(out, "%s", text_from_number(*(const double *)at, buffer)); break;
     case PARAM_PAIR:
       text_add(out, "%" PRId64, number[0]);
       if (number[0] != number[1]) text_add(out, "x%" PRId64, number[1]);
@@ -175,10 +193,10 @@ static void print_value(const struct param *p, const void *config, struct text *
     }
     case PARAM_INIT: {
       const struct init *init = at;
-      static const char *const names[] = {"normal", "xavier", "he", "zeros"};
-      char buffer[32];
+      static const char *const names[] = {"normal", "xavier", "he", "zeros", "constant"};
       text_add(out, "%s", names[init->kind]);
-      if (init->kind == INIT_NORMAL) text_add(out, ":%s", text_from_number(init->deviation, buffer));
+      if (init->kind == INIT_NORMAL || init->kind == INIT_CONSTANT)
+        text_add(out, ":%s", text_from_number(init->number, buffer));
       break;
     }
   }

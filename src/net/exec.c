@@ -73,6 +73,7 @@ static void run_group(void *context, int64_t task, int thread) {
   int64_t n0 = task * plan->options.group, n1 = n0 + plan->options.group;
   struct shard group = {
       .n0 = n0, .n1 = n1 < run->batch ? n1 : run->batch, .batch = run->batch, .thread = thread};
+  if (run->backward) group.chance = &plan->chance;
   if (run->load) run->hooks->load(run->hooks->context, group.n0, group.n1);
   for (int s = run->forward.first; s < run->forward.past; s++)
     forward_segment(run, &plan->segments[s], group);
@@ -234,7 +235,7 @@ cnn_status exec_find_not_finite(cnn_plan *plan, int64_t batch) {
     if (!image_finite(&plan->steps[0].y, n))
       return CNN_FAIL(CNN_E_NUMERIC, "image %" PRId64 " of the batch holds a value that is not finite", n);
     for (int i = 1; i < plan->net->count; i++) {
-      struct shard shard = {.n0 = n, .n1 = n + 1, .batch = batch};
+      struct shard shard = {.n0 = n, .n1 = n + 1, .batch = batch, .chance = &plan->chance};
       plan->net->bricks[i].class->forward(&plan->steps[i], shard);
       if (!image_finite(&plan->steps[i].y, n))
         return CNN_FAIL(CNN_E_NUMERIC,

@@ -56,6 +56,7 @@ static void carve_step(cnn_plan *plan, int i, struct memory memory, int64_t *wei
   struct step *step = &plan->steps[i];
   bool door = plan->planned[1].ledger.x[0].block == 1;
   *step = (struct step){.config = brick->config, .kernels = plan->kernels, .inputs = brick->inputs};
+  step->stream = (uint32_t)i;
   step->group = plan->options.group;
   step->y = view_at(plan, planned->y, brick->out, i == 0 && door ? 1 : BLOCK, memory);
   step->dy = view_at(plan, planned->dy, brick->out, BLOCK, memory);
@@ -150,10 +151,14 @@ static void seed_weight(cnn_plan *plan, int w) {
   int64_t count = 1;
   for (int i = 0; i < booking->dims; i++) count *= booking->dim[i];
   switch (booking->init.kind) {
-    case INIT_NORMAL: deviation = booking->init.deviation; break;
+    case INIT_NORMAL: deviation = booking->init.number; break;
     case INIT_XAVIER: deviation = sqrt(1.0 / (double)booking->fan_in); break;
     case INIT_HE: deviation = sqrt(2.0 / (double)booking->fan_in); break;
     case INIT_ZEROS: return;
+    case INIT_CONSTANT:
+      for (int64_t k = 0; k < count; k++)
+        step->weight[class->place(step, weight->index, k)] = (float)booking->init.number;
+      return;
   }
   for (int64_t k = 0; k < count; k++)
     step->weight[class->place(step, weight->index, k)] = (float)deviation * rng_normal(&rng, (uint64_t)k);
@@ -165,6 +170,7 @@ cnn_status plan_new(const cnn_net *net, const cnn_plan_options *options, bool in
   if (!plan) return status_no_memory(sizeof *plan, "a plan");
   plan->source = net;
   plan->options = options ? *options : cnn_plan_defaults();
+  plan->chance.seed = plan->options.seed;
   plan->stale = true;
   plan->input_gradient = input_gradient;
   cnn_status status = kernels_pick(&plan->kernels);

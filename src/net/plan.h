@@ -84,6 +84,8 @@ struct cnn_plan {
   bool joined;         /* the last softmax and the loss are one */
   bool input_gradient; /* wanted too; set before plan_draw(), by probes of single layers */
   bool stale;          /* weights changed since the last prepare round */
+  struct chance
+      chance; /* of the next exec_gradient(): the trainer sets it; else the plan's seed and image 0 */
 
   cnn_memory memory;
   void *arena;
@@ -126,9 +128,10 @@ struct hooks {
   void *context;
 };
 
-/* Forward over images 0 .. batch-1. */
+/* Forward over images 0 .. batch-1, as inference has it: nothing is drawn. */
 void exec_forward(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
-/* Forward and backward; a last softmax that is joined with the loss is left to the loss. */
+/* Forward and backward, drawing from plan->chance; a last softmax that is joined with the loss is left to the
+ * loss. */
 void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
 
 /* CNN_E_SHAPE where x is not 1 .. batch images of the network's input. */
@@ -141,7 +144,8 @@ const struct view *plan_scores_gradient(const cnn_plan *plan);
 /* CNN_E_NUMERIC, naming it, where a weight is not finite; CNN_OK otherwise. */
 cnn_status plan_check_weights(const cnn_plan *plan);
 
-/* Run forward again, brick by brick, and say which one first gave a value that is not finite. */
+/* Run the forward of the last exec_gradient() again, brick by brick, and say which one first gave a value
+ * that is not finite. */
 cnn_status exec_find_not_finite(cnn_plan *plan, int64_t batch);
 
 #endif

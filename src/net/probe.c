@@ -94,7 +94,13 @@ static cnn_status run_engine(struct probe *p) {
 
 static void run_naive(const struct probe *p, double *y, bool backward) {
   const struct brick *brick = &p->net->bricks[1];
-  struct naive naive = {.config = brick->config, .in = &p->in, .out = p->out, .x = {p->x64}, .y = y};
+  struct naive naive = {.config = brick->config,
+                        .in = &p->in,
+                        .out = p->out,
+                        .x = {p->x64},
+                        .y = y,
+                        .chance = &p->plan->chance,
+                        .stream = 1};
   for (int w = 0; w < MAX_WEIGHTS; w++) naive.weight[w] = p->weight64[w];
   if (backward) {
     naive.dy = p->dy64;

@@ -51,6 +51,7 @@ cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels
   batch_place(&batch, x.shape.n, memory);
   batch.loss.labels = labels;
   view_write(&plan->steps[0].y, 0, x.shape.n, x.data);
+  plan->chance = (struct chance){plan->options.seed, 0};
   exec_gradient(plan, x.shape.n, &(struct hooks){.scored = loss_gradient, .context = &batch.loss});
   *loss = (float)(loss_sum(&batch.loss) / (double)x.shape.n);
   mem_free(memory);

@@ -215,6 +215,7 @@ cnn_status cnn_trainer_step(cnn_trainer *t, float *loss) {
   if (t->step == 0) shuffle(t);
   int64_t batch = t->plan->options.batch, first = t->step * batch;
   batch_take(&t->batch, t->order + first, 0, t->images - first < batch ? t->images - first : batch);
+  t->plan->chance = (struct chance){t->options.seed, (uint64_t)(t->epoch * t->images + first)};
   exec_gradient(t->plan, t->batch.loss.batch, &(struct hooks){load, scored, ready, update, t});
   if (!isfinite(t->loss)) {
     cnn_status status = exec_find_not_finite(t->plan, t->batch.loss.batch);

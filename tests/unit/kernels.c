@@ -410,6 +410,11 @@ static struct window new_window(struct random *random) {
     p.stride_w = tiled ? p.fw : draw(random, 1, 4);
     p.pad_h = tiled ? 0 : draw(random, 0, p.fh - 1);
     p.pad_w = tiled ? 0 : draw(random, 0, p.fw - 1);
+    if (draw(random, 0, 2) == 0) { /* what has loops of its own */
+      p.fh = p.fw = draw(random, 2, 3);
+      p.stride_h = p.stride_w = 2;
+      p.pad_h = p.pad_w = draw(random, 0, 3) == 0;
+    }
     p.count_pad = draw(random, 0, 1);
     cnn_round round = draw(random, 0, 1) ? CNN_ROUND_FLOOR : CNN_ROUND_CEIL;
     if (cnn_output_size(p.h, p.fh, p.stride_h, p.pad_h, 1, round, &p.oh) != CNN_OK) p.oh = 0;
@@ -444,6 +449,55 @@ static void bits_avgpool_backward(const struct kernel_table *table, float *in, f
                                   struct random *random) {
   struct window p = new_window(random);
   table->avgpool_backward(&p, out, in);
+}
+
+/* Any number of channels, any window; lanes past the last channel and what is around hold anything. */
+static struct lrn new_lrn(struct random *random, float *scratch) {
+  struct lrn p = {.channels = draw(random, 1, 40), .scratch = scratch};
+  int64_t size = draw(random, 0, 1) ? 5 : draw(random, 1, 20), pixels = LRN_PIXELS + 4;
+  p.blocks = (p.channels + BLOCK - 1) / BLOCK;
+  p.before = size / 2, p.after = (size - 1) / 2;
+  p.lead = (p.before + BLOCK - 1) / BLOCK * BLOCK;
+  p.line = 2 * p.lead + p.blocks * BLOCK;
+  p.plane = pixels * BLOCK;
+  p.alpha = draw(random, 0, 1) ? 1e-4F : fabsf(uniform(random));
+  p.k = 0.5F + fabsf(uniform(random));
+  p.quarter = draw(random, 0, 1);
+  p.beta = p.quarter ? 0.75F : 2 * fabsf(uniform(random));
+  p.slope = -2 * p.alpha * p.beta;
+  return p;
+}
+
+static void bits_lrn_forward(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  static float scratch[LRN_PIXELS * (2 * BLOCK + 3 * BLOCK)];
+  struct lrn p = new_lrn(random, scratch);
+  float *saved = draw(random, 0, 1) ? out + OUT / 2 : NULL;
+  table->lrn_forward(&p, out, saved, in, draw(random, 1, LRN_PIXELS + 4));
+}
+
+static void bits_lrn_backward(const struct kernel_table *table, float *in, float *out,
+                              struct random *random) {
+  static float scratch[LRN_PIXELS * (2 * BLOCK + 3 * BLOCK)];
+  struct lrn p = new_lrn(random, scratch);
+  for (int i = 0; i < POOL / 4; i++) in[i] = 0.1F + fabsf(uniform(random)); /* what is saved of s */
+  table->lrn_backward(&p, out, in + POOL / 2, in + POOL / 4, in, draw(random, 1, LRN_PIXELS + 4));
+}
+
+static void bits_dropout(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  struct dropout d = {.rng = rng_stream((uint64_t)draw(random, 0, 1LL << 31) << 31, RNG_DROPOUT,
+                                        (uint32_t)draw(random, 0, 1000)),
+                      .call = (uint64_t)draw(random, 0, 1LL << 31) << 24,
+                      .threshold = (int32_t)draw(random, 0, 1 << 24),
+                      .scale = 1 + fabsf(uniform(random))};
+  int64_t first = draw(random, 0, 1 << 20) * BLOCK, count = draw(random, 0, COUNT / BLOCK) * BLOCK;
+  table->dropout(&d, out, in, first, count);
+  memcpy(out + COUNT, in, COUNT * sizeof *in);
+  table->dropout(&d, out + COUNT, out + COUNT, first, COUNT); /* in place */
+  for (int i = 0; i < COUNT; i++) {                           /* the words are those of core/rng.h */
+    int64_t e = first + i;
+    uint32_t word = rng_word(&d.rng, d.call + (uint64_t)(e / 64 * 16 + e % 16), (int)(e % 64 / 16));
+    assert_true(same(out[COUNT + i], in[i] * ((int32_t)(word >> 8) < d.threshold ? 0 : d.scale)));
+  }
 }
 
 static struct update new_update(struct random *random, float *weight, float *m0, float *m1,

@@ -2,6 +2,7 @@
  * differences, the same bits for every instruction set and number of threads, text there and back, every
  * allocation failing in turn. A new layer is tested by being in layers.def. */
 #include <inttypes.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -196,9 +197,135 @@ static void random_windows(void **state) {
   }
 }
 
+/* ---- dropout ---- */
+
+/* What dropout makes of ones on `threads` threads, for images image .. of a run; free() it. */
+static float *dropped(const struct kernel_table *table, struct chance chance, const char *net_text, int brick,
+                      int threads) {
+  cnn_net *net;
+  cnn_plan *plan;
+  const struct kernel_table *best;
+  assert_int_equal(kernels_pick(&best), CNN_OK);
+  kernels_use(table ? table : best);
+  assert_int_equal(cnn_net_parse(net_text, "t", &net), CNN_OK);
+  cnn_plan_options options = {.mode = CNN_TRAIN, .batch = 4, .seed = 1, .threads = threads, .group = 1};
+  assert_int_equal(cnn_plan_new(net, &options, &plan), CNN_OK);
+  kernels_use(best);
+  plan->chance = chance;
+  float *y = malloc(4 * 2000 * sizeof *y);
+  assert_non_null(y);
+  for (int i = 0; i < 4 * 2000; i++) y[i] = 1;
+  view_write(&plan->steps[0].y, 0, 4, y);
+  exec_gradient(plan, 4, NULL);
+  view_read(&plan->steps[brick].y, 0, 4, y);
+  cnn_plan_free(plan);
+  cnn_net_free(net);
+  return y;
+}
+
+static int differences(const float *a, const float *b, int count) {
+  int differ = 0;
+  for (int i = 0; i < count; i++) differ += a[i] != b[i];
+  return differ;
+}
+
+static void dropout_draws(void **state) {
+  (void)state;
+  enum { IMAGE = 2000, ALL = 4 * IMAGE };
+  static const char one[] = "input shape=20x10x10\ndropout rate=0.3\naffine units=2\n";
+  static const char two[] = "input shape=20x10x10\ndropout rate=0.3\ndropout rate=0.3\naffine units=2\n";
+  struct chance chance = {5, 100}, later = {5, 101}, seed = {6, 100};
+  float *first = dropped(NULL, chance, one, 1, 1), *other;
+  int zeros = 0;
+  for (int i = 0; i < ALL; i++) {
+    assert_true(first[i] == 0 || first[i] == (float)(1 / 0.7));
+    zeros += first[i] == 0;
+  }
+  assert_true(abs(zeros - ALL * 3 / 10) < 5 * 41); /* five deviations */
+  for (int n = 1; n < 4; n++) assert_true(differences(first, first + n * IMAGE, IMAGE) > IMAGE / 4);
+  for (size_t i = 0; i < sizeof instruction_sets / sizeof *instruction_sets; i++) {
+    if (!kernels_find(instruction_sets[i])) continue;
+    other = dropped(kernels_find(instruction_sets[i]), chance, one, 1, 3);
+    assert_int_equal(differences(first, other, ALL), 0);
+    free(other);
+  }
+  other = dropped(NULL, later, one, 1, 1); /* what counts is an image's number in the run */
+  assert_int_equal(differences(first + IMAGE, other, ALL - IMAGE), 0);
+  free(other);
+  other = dropped(NULL, seed, one, 1, 1);
+  assert_true(differences(first, other, ALL) > ALL / 4);
+  free(other);
+  other = dropped(NULL, chance, two, 2, 1); /* the second drops of what the first left, by its own numbers */
+  zeros = 0;
+  for (int i = 0; i < ALL; i++) {
+    if (first[i] == 0) assert_true(other[i] == 0);
+    zeros += other[i] == 0;
+  }
+  assert_true(abs(zeros - ALL * 51 / 100) < 5 * 45);
+  free(other);
+  free(first);
+}
+
+/* Outside of training y is x, and where x is nobody else's, nothing is moved. */
+static void dropout_passes_all_on(void **state) {
+  (void)state;
+  static const char text_of_net[] = "input shape=3x5x5\nsigmoid\ndropout\n",
+                    plain[] = "input shape=3x5x5\nsigmoid\n";
+  float x[2 * 75], y[2 * 75], expected[2 * 75];
+  for (int i = 0; i < 2 * 75; i++) x[i] = (float)i / 75 - 1;
+  for (int mode = CNN_INFER; mode <= CNN_TRAIN; mode++)
+    for (int with = 0; with < 2; with++) {
+      cnn_net *net;
+      cnn_plan *plan;
+      cnn_plan_options options = {.mode = (cnn_mode)mode, .batch = 2, .seed = 1, .threads = 1};
+      assert_int_equal(cnn_net_parse(with ? text_of_net : plain, "t", &net), CNN_OK);
+      assert_int_equal(cnn_plan_new(net, &options, &plan), CNN_OK);
+      if (with && mode == CNN_INFER) assert_ptr_equal(plan->steps[2].y.data, plan->steps[1].y.data);
+      cnn_shape shape = {2, 3, 5, 5};
+      assert_int_equal(
+          cnn_plan_forward(plan, (cnn_tensor){x, shape}, (cnn_tensor){with ? y : expected, shape}), CNN_OK);
+      if (with) assert_memory_equal(y, expected, sizeof y);
+      cnn_plan_free(plan);
+      cnn_net_free(net);
+    }
+}
+
+/* Lanes past the last channel may hold anything; the window must not see it. */
+static void lrn_sees_real_channels(void **state) {
+  (void)state;
+  for (int channels = 1; channels <= 40; channels += 3) {
+    char words[64];
+    snprintf(words, sizeof words, " size=5 alpha=1");
+    const struct layer_class *class;
+    assert_int_equal(layer_find("lrn", &class), CNN_OK);
+    struct probe *p = probe(class, words, (cnn_shape){1, channels, 2, 3}, 1);
+    struct step *step = &p->plan->steps[1];
+    struct shard shard = {.n1 = 1, .batch = 1};
+    float y[40 * 6], dx[40 * 6];
+    int64_t count = p->count[PROBE_OUTPUT];
+    struct view *spoilt[] = {&step->x[0], &step->dy};
+    for (int v = 0; v < 2; v++)
+      for (int64_t c = channels; c % BLOCK; c++)
+        for (int64_t i = 0; i < 6; i++) spoilt[v]->data[view_offset(spoilt[v], 0, c, i / 3, i % 3)] = NAN;
+    class->forward(step, shard);
+    class->backward_data(step, shard);
+    view_read(&step->y, 0, 1, y);
+    view_read(&step->dx[0], 0, 1, dx);
+    assert_memory_equal(y, p->engine[PROBE_OUTPUT], (size_t)count * sizeof *y);
+    assert_memory_equal(dx, p->engine[PROBE_INPUT], (size_t)count * sizeof *dx);
+    probe_free(p);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(values),        cmocka_unit_test(bits),
-                                     cmocka_unit_test(text),          cmocka_unit_test(allocations),
-                                     cmocka_unit_test(no_allocation), cmocka_unit_test(random_windows)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(values),
+                                     cmocka_unit_test(bits),
+                                     cmocka_unit_test(text),
+                                     cmocka_unit_test(allocations),
+                                     cmocka_unit_test(no_allocation),
+                                     cmocka_unit_test(random_windows),
+                                     cmocka_unit_test(dropout_draws),
+                                     cmocka_unit_test(dropout_passes_all_on),
+                                     cmocka_unit_test(lrn_sees_real_channels)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,6 +47,39 @@ static void built_in_nets(void **state) {
   assert_null(cnn_net_builtin(count + 100));
 }
 
+/* As their authors count them: see the head of each file. */
+static void built_in_sizes(void **state) {
+  (void)state;
+  static const struct {
+    const char *name;
+    int64_t parameters, multiply_adds;
+  } nets[] = {{"simple-conv-net", 433890, 865000},
+              {"mlp5", 109810, 109400},
+              {"lenet5", 61706, 416520},
+              {"lenet", 431080, 2293000},
+              {"deep-conv-net", 123552, 8772340},
+              {"alexnet", 60965224, 724406816},
+              {"alexnet-torchvision", 61100840, 714188480}};
+  enum { NETS = sizeof nets / sizeof *nets };
+  int count = 0;
+  while (cnn_net_builtin(count)) count++;
+  assert_int_equal(count, NETS);
+  for (int i = 0; i < NETS; i++) {
+    cnn_net *net;
+    assert_int_equal(cnn_net_load(nets[i].name, &net), CNN_OK);
+    int64_t parameters = 0, multiply_adds = 0;
+    for (int k = 0; k < cnn_net_layer_count(net); k++) {
+      cnn_layer_info info;
+      assert_int_equal(cnn_net_layer(net, k, &info), CNN_OK);
+      parameters += info.parameters;
+      multiply_adds += info.multiply_adds;
+    }
+    assert_int_equal(parameters, nets[i].parameters);
+    assert_int_equal(multiply_adds, nets[i].multiply_adds);
+    cnn_net_free(net);
+  }
+}
+
 static void calls_and_text_agree(void **state) {
   (void)state;
   cnn_net *net = cnn_net_new();
@@ -210,11 +243,21 @@ static void mistakes(void **state) {
       {INPUT "affine units = 3", CNN_E_ARGUMENT, "t:2: affine: 'units' is not of the form key=value"},
       {INPUT "affine units=3 bias=maybe", CNN_E_ARGUMENT, "t:2: affine: bias=maybe: yes or no wanted"},
       {INPUT "affine units=3 init=normal", CNN_E_ARGUMENT,
-       "t:2: affine: init=normal: normal:STD, xavier, he or zeros wanted"},
+       "t:2: affine: init=normal: normal:STD, xavier, he, zeros or constant:VALUE wanted"},
       {INPUT "affine units=3 init=normal:-1", CNN_E_ARGUMENT,
-       "t:2: affine: init=normal:-1: normal:STD, xavier, he or zeros wanted"},
+       "t:2: affine: init=normal:-1: normal:STD, xavier, he, zeros or constant:VALUE wanted"},
       {INPUT "affine units=3 init=normal:nan", CNN_E_ARGUMENT,
-       "t:2: affine: init=normal:nan: normal:STD, xavier, he or zeros wanted"},
+       "t:2: affine: init=normal:nan: normal:STD, xavier, he, zeros or constant:VALUE wanted"},
+      {INPUT "affine units=3 bias_init=constant", CNN_E_ARGUMENT,
+       "t:2: affine: bias_init=constant: normal:STD, xavier, he, zeros or constant:VALUE wanted"},
+      {INPUT "lrn beta=x", CNN_E_ARGUMENT, "t:2: lrn: beta=x: a number wanted"},
+      {INPUT "lrn beta=nan", CNN_E_ARGUMENT, "t:2: lrn: beta=nan: a number wanted"},
+      {INPUT "lrn alpha=-1e-4", CNN_E_ARGUMENT,
+       "t:2: lrn: alpha=-1e-4 is out of range: it must be 0 to 1000000"},
+      {INPUT "lrn k=0", CNN_E_ARGUMENT, "t:2: lrn: k=0 is too small: it must be at least 1e-6"},
+      {INPUT "lrn alpha_of=max", CNN_E_ARGUMENT, "t:2: lrn: alpha_of=max is unknown; it takes mean, sum"},
+      {INPUT "dropout rate=1", CNN_E_ARGUMENT,
+       "t:2: dropout: rate=1 drops everything: it must be at most 0.9999"},
       {INPUT "maxpool kernel=2 round=up", CNN_E_ARGUMENT,
        "t:2: maxpool: round=up is unknown; it takes error, floor, ceil"},
       {INPUT "maxpool kernel=2x2x2", CNN_E_ARGUMENT, "t:2: maxpool: kernel=2x2x2: an integer or HxW wanted"},
@@ -625,6 +668,7 @@ static void mutations(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(built_in_nets),
+      cmocka_unit_test(built_in_sizes),
       cmocka_unit_test(calls_and_text_agree),
       cmocka_unit_test(weights),
       cmocka_unit_test(forms_of_text),

@@ -291,6 +291,7 @@ struct oracle {
   int64_t batch;
   const int32_t *labels;
   cnn_loss kind;
+  struct chance chance;
   double *y[MOST_BRICKS], *dy[MOST_BRICKS], *weight[MOST_BRICKS][MAX_WEIGHTS],
       *gradient[MOST_BRICKS][MAX_WEIGHTS];
   double loss;
@@ -317,7 +318,13 @@ static void oracle_run(struct oracle *o, int i, bool backward) {
   const struct brick *brick = &o->net->bricks[i];
   cnn_shape in = brick->in[0], out = brick->out;
   in.n = out.n = o->batch;
-  struct naive naive = {.config = brick->config, .in = &in, .out = out, .x = {o->y[i - 1]}, .y = o->y[i]};
+  struct naive naive = {.config = brick->config,
+                        .in = &in,
+                        .out = out,
+                        .x = {o->y[i - 1]},
+                        .y = o->y[i],
+                        .chance = &o->chance,
+                        .stream = (uint32_t)i};
   for (int w = 0; w < MAX_WEIGHTS; w++) {
     naive.weight[w] = o->weight[i][w];
     naive.dweight[w] = o->gradient[i][w];
@@ -366,6 +373,7 @@ static void oracle_forward(struct oracle *o) {
 static struct oracle oracle_new(const cnn_net *net, const cnn_plan *plan, const float *x,
                                 const int32_t *labels, int64_t batch) {
   struct oracle o = {.net = net, .batch = batch, .labels = labels, .kind = cnn_plan_settings(plan).loss};
+  o.chance = plan->chance;
   assert_true(net->count <= MOST_BRICKS);
   for (int i = 0; i < net->count; i++) {
     int64_t count = count_of(net->bricks[i].out) * batch;
@@ -485,7 +493,7 @@ static void deep_net(void **state) {
 static void random_line(struct random *random, char *text, size_t room) {
   char line[256];
   int64_t kernel = draw(random, 1, 3);
-  switch (draw(random, 0, 9)) {
+  switch (draw(random, 0, 11)) {
     case 0:
     case 1:
     case 2: {
@@ -511,6 +519,14 @@ static void random_line(struct random *random, char *text, size_t room) {
                draw(random, 0, 1) ? "yes" : "no");
       break;
     case 6: snprintf(line, sizeof line, draw(random, 0, 1) ? "sigmoid\n" : "tanh\n"); break;
+    case 8:
+      if (draw(random, 0, 1))
+        snprintf(line, sizeof line, "dropout rate=0.%" PRId64 "\n", draw(random, 0, 6));
+      else
+        snprintf(line, sizeof line, "lrn size=%" PRId64 " alpha=%" PRId64 " beta=%s alpha_of=%s\n",
+                 draw(random, 1, 7), draw(random, 0, 2), draw(random, 0, 1) ? "0.75" : "1.1",
+                 draw(random, 0, 1) ? "mean" : "sum");
+      break;
     case 7:
       if (draw(random, 0, 1))
         snprintf(line, sizeof line, "affine units=%" PRId64 " init=xavier\n", draw(random, 1, 40));

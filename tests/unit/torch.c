@@ -1,5 +1,5 @@
-/* The same training in PyTorch: the losses of SimpleConvNet over its first 100 mini-batches of MNIST, and a
- * tiny network's weights after 20 steps of each optimiser and each loss.
+/* The same training in PyTorch: the losses of SimpleConvNet over its first 100 mini-batches of MNIST, a tiny
+ * network's weights after 20 steps of each optimiser and each loss, and local response normalisation.
  *
  * What PyTorch gave is kept in tests/golden/torch-*.txt, made by tools/make-torch-golden.py. That script
  * runs this program with `--dump FOLDER`, which leaves there all that PyTorch must start from: the initial
@@ -10,13 +10,14 @@
 #include <math.h>
 
 #include "core/rng.h"
+#include "net/plan.h"
 
 #define GOLDEN CNN_SOURCE_DIR "/tests/golden/"
 
 enum { STEPS = 100, SAME_ORDER_STEPS = 3 }; /* SimpleConvNet, mini-batches of 100 */
 /* PyTorch's own float32 stays within 1e-6 of its float64. The limits leave room for sums in another order and
  * for little else: 1 - 0.999F in place of 0.001F shows. */
-static const double most_loss_difference = 1e-5, most_weight_difference = 5e-6;
+static const double most_loss_difference = 1e-5, most_weight_difference = 5e-6, most_lrn_difference = 2e-6;
 
 enum { TINY_STEPS = 20, TINY_IMAGES = 50, TINY_BATCH = 8, TINY_SIDE = 8, TINY_CLASSES = 5 };
 
@@ -52,14 +53,14 @@ static const char *loss_name(cnn_loss loss) {
   } while (0)
 
 /* Everything a training takes. */
-struct run {
+struct training_run {
   cnn_dataset *data;
   cnn_net *net;
   cnn_plan *plan;
   cnn_trainer *trainer;
 };
 
-static void run_free(struct run *run) {
+static void run_free(struct training_run *run) {
   cnn_trainer_free(run->trainer);
   cnn_plan_free(run->plan);
   cnn_net_free(run->net);
@@ -74,8 +75,8 @@ static bool have_mnist(void) {
 }
 
 /* SimpleConvNet as section 7.5 trains it. */
-static struct run mnist_run(void) {
-  struct run run = {0};
+static struct training_run mnist_run(void) {
+  struct training_run run = {0};
   ok(cnn_dataset_open("mnist", NULL, &run.data));
   ok(cnn_net_load("simple-conv-net", &run.net));
   ok(cnn_plan_new(run.net, NULL, &run.plan));
@@ -99,8 +100,8 @@ static void put_tiny_data(const char *images, const char *labels) {
 }
 
 /* The data in `folder`, as training and as test split. */
-static struct run tiny_run(const char *folder, const struct setting *setting) {
-  struct run run = {0};
+static struct training_run tiny_run(const char *folder, const struct setting *setting) {
+  struct training_run run = {0};
   char images[1024], labels[1024], source[4 * 1024 + 4];
   snprintf(images, sizeof images, "%s/images", folder);
   snprintf(labels, sizeof labels, "%s/labels", folder);
@@ -152,9 +153,33 @@ static void put_order(const char *path, int64_t images, int64_t batch, int steps
   free(order);
 }
 
+/* The network with local response normalisation; free both. */
+static cnn_plan *lrn_plan(cnn_net **net) {
+  static const char text[] =
+      "input shape=2x9x9\n"
+      "conv filters=20 kernel=3 pad=1 init=he\n"
+      "relu\n"
+      "lrn alpha=2\n"
+      "maxpool kernel=3 stride=2\n"
+      "affine units=3 init=xavier\n"
+      "softmax\n";
+  cnn_plan *plan;
+  cnn_plan_options options = cnn_plan_defaults();
+  options.batch = 4;
+  ok(cnn_net_parse(text, "lrn", net));
+  ok(cnn_plan_new(*net, &options, &plan));
+  return plan;
+}
+
 static void dump(const char *folder) {
   char path[2048];
-  struct run run = mnist_run();
+  cnn_net *net;
+  cnn_plan *plan = lrn_plan(&net);
+  snprintf(path, sizeof path, "%s/lrn.safetensors", folder);
+  ok(cnn_model_save(path, plan, NULL));
+  cnn_plan_free(plan);
+  cnn_net_free(net);
+  struct training_run run = mnist_run();
   snprintf(path, sizeof path, "%s/simple-conv-net.safetensors", folder);
   ok(cnn_model_save(path, run.plan, NULL));
   snprintf(path, sizeof path, "%s/simple-conv-net.order", folder);
@@ -202,7 +227,7 @@ static bool next_word(FILE *file, char word[64]) { return fscanf(file, " %63s", 
 /* ---- SimpleConvNet ---- */
 
 /* The loss of images order[0 .. batch-1], by the plan's present weights. */
-static float loss_of(const struct run *run, const int32_t *order) {
+static float loss_of(const struct training_run *run, const int32_t *order) {
   int64_t batch = cnn_plan_settings(run->plan).batch, pixels = 28 * 28;
   float *images = malloc((size_t)(batch * pixels) * sizeof *images), loss;
   int32_t *labels = malloc((size_t)batch * sizeof *labels);
@@ -222,7 +247,7 @@ static void simple_conv_net(void **state) {
     print_message("skipped: MNIST is not here; fetch it with `cnn data fetch mnist`\n");
     skip();
   }
-  struct run run = mnist_run();
+  struct training_run run = mnist_run();
   int64_t images = cnn_dataset_count(run.data, CNN_SPLIT_TRAIN);
   int32_t *order = malloc((size_t)images * sizeof *order);
   assert_non_null(order);
@@ -254,7 +279,7 @@ static void simple_conv_net(void **state) {
 /* ---- optimisers and losses ---- */
 
 /* Relative to how far PyTorch's weights went from the initial ones, in norm. */
-static double check_weight(FILE *golden, const struct run *run, const struct run *fresh,
+static double check_weight(FILE *golden, const struct training_run *run, const struct training_run *fresh,
                            const cnn_weight_info *weight, const struct setting *setting) {
   enum { MOST = 256 };
   float now[MOST], initial[MOST];
@@ -284,7 +309,7 @@ static void optimizers(void **state) {
   char word[64];
   for (int i = 0; i < SETTINGS; i++) {
     const struct setting *setting = &settings[i];
-    struct run run = tiny_run(scratch, setting), fresh = tiny_run(scratch, setting);
+    struct training_run run = tiny_run(scratch, setting), fresh = tiny_run(scratch, setting);
     assert_true(next_word(golden, word));
     assert_string_equal(word, setting->optimizer);
     assert_true(next_word(golden, word));
@@ -317,12 +342,116 @@ static void every_optimizer_is_here(void **state) {
   }
 }
 
+/* ---- local response normalisation ---- */
+
+/* The values of pattern() in tools/make-torch-golden.py. */
+static float pattern(int64_t i, int64_t factor, int64_t offset, int64_t modulus, int64_t divisor) {
+  int64_t half = modulus / 2, value = (i * factor + offset) % modulus - half;
+  return (float)value / (float)divisor;
+}
+
+/* The next array of the golden file against `count` values, in norm. */
+static double compare(FILE *golden, const char *name, const float *values, int64_t count) {
+  char word[64];
+  double error = 0, norm = 0;
+  assert_true(next_word(golden, word));
+  assert_string_equal(word, name);
+  assert_int_equal(next_number(golden), count);
+  for (int64_t i = 0; i < count; i++) {
+    double torch = next_number(golden);
+    error += ((double)values[i] - torch) * ((double)values[i] - torch);
+    norm += torch * torch;
+  }
+  assert_true(norm > 0);
+  if (!(sqrt(error / norm) <= most_lrn_difference)) fail_msg("%s differs by %.3g", name, sqrt(error / norm));
+  return sqrt(error / norm);
+}
+
+static float lrn_dy[512];
+static void set_dy(void *context, int64_t n0, int64_t n1) {
+  const struct view *dy = context;
+  view_write(dy, n0, n1, lrn_dy + n0 * dy->shape.c * dy->shape.h * dy->shape.w);
+}
+
+/* One case: reads its settings, runs the layer alone. */
+static double check_lrn(FILE *golden) {
+  long long dim[5];
+  double number[3];
+  char text[256];
+  float y[512], x[512];
+  for (int i = 0; i < 5; i++) dim[i] = (long long)next_number(golden);
+  for (int i = 0; i < 3; i++) number[i] = next_number(golden);
+  snprintf(text, sizeof text, "input shape=%lldx%lldx%lld\nlrn size=%lld alpha=%.17g beta=%.17g k=%.17g\n",
+           dim[1], dim[2], dim[3], dim[4], number[0], number[1], number[2]);
+  int64_t count = dim[0] * dim[1] * dim[2] * dim[3];
+  assert_true(count <= 512);
+  cnn_net *net;
+  cnn_plan *plan;
+  cnn_plan_options options = {.mode = CNN_TRAIN, .batch = dim[0], .loss = CNN_LOSS_MEAN_SQUARED_ERROR};
+  ok(cnn_net_parse(text, "lrn", &net));
+  ok(plan_new(net, &options, true, &plan));
+  struct step *step = &plan->steps[1];
+  for (int64_t i = 0; i < count; i++) {
+    x[i] = pattern(i, 7919, 3, 2001, 400);
+    lrn_dy[i] = pattern(i, 104729, 17, 1999, 500);
+  }
+  view_write(&plan->steps[0].y, 0, dim[0], x);
+  exec_gradient(plan, dim[0], &(struct hooks){.scored = set_dy, .context = &step->dy});
+  view_read(&step->y, 0, dim[0], y);
+  view_read(&step->dx[0], 0, dim[0], x);
+  double forward = compare(golden, "y", y, count), backward = compare(golden, "dx", x, count);
+  cnn_plan_free(plan);
+  cnn_net_free(net);
+  return fmax(forward, backward);
+}
+
+static double check_lrn_net(FILE *golden) {
+  enum { COUNT = 4 * 2 * 9 * 9, MOST = 1024 };
+  float x[COUNT], loss, gradient[MOST];
+  const int32_t labels[] = {0, 1, 2, 1};
+  cnn_net *net;
+  cnn_plan *plan = lrn_plan(&net);
+  for (int i = 0; i < COUNT; i++) x[i] = pattern(i, 7919, 3, 2001, 400);
+  ok(cnn_plan_gradient(plan, (cnn_tensor){x, {4, 2, 9, 9}}, labels, &loss));
+  double torch = next_number(golden), most = fabs((double)loss - torch) / torch;
+  assert_true(most <= most_lrn_difference);
+  for (int w = 0; w < cnn_net_weight_count(net); w++) {
+    cnn_weight_info info;
+    ok(cnn_net_weight(net, w, &info));
+    assert_true(info.count <= MOST);
+    ok(cnn_plan_get_gradient(plan, info.name, gradient, info.count));
+    most = fmax(most, compare(golden, info.name, gradient, info.count));
+  }
+  cnn_plan_free(plan);
+  cnn_net_free(net);
+  return most;
+}
+
+static void normalisation(void **state) {
+  (void)state;
+  FILE *golden = open_golden(GOLDEN "torch-lrn.txt");
+  char word[64];
+  double most = 0;
+  int cases = 0;
+  while (next_word(golden, word) && strcmp(word, "lrn") == 0) {
+    most = fmax(most, check_lrn(golden));
+    cases++;
+  }
+  assert_int_equal(cases, 6);
+  assert_string_equal(word, "net");
+  most = fmax(most, check_lrn_net(golden));
+  assert_false(next_word(golden, word));
+  print_message("local response normalisation differs by at most %.2g from PyTorch's in float64\n", most);
+  fclose(golden);
+}
+
 int main(int argc, char **argv) {
   if (argc == 3 && strcmp(argv[1], "--dump") == 0) {
     dump(argv[2]);
     return 0;
   }
   const struct CMUnitTest tests[] = {cmocka_unit_test(simple_conv_net), cmocka_unit_test(optimizers),
-                                     cmocka_unit_test(every_optimizer_is_here)};
+                                     cmocka_unit_test(every_optimizer_is_here),
+                                     cmocka_unit_test(normalisation)};
   return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

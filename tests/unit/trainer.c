@@ -364,6 +364,64 @@ static void bits(void **state) {
   }
 }
 
+static const char dropping_net[] =
+    "input shape=1x8x8\n"
+    "conv filters=20 kernel=3 init=he\n"
+    "relu\n"
+    "lrn\n"
+    "maxpool kernel=3 stride=1\n"
+    "dropout rate=0.2\n"
+    "affine units=30 init=he\n"
+    "relu\n"
+    "dropout\n"
+    "affine units=5 init=xavier\n"
+    "softmax\n";
+
+/* What is dropped depends on the seed and on which image of the run it is: not on threads, not on evaluation
+ * in between, and a gradient asked for by hand does not disturb it. */
+static void dropout(void **state) {
+  (void)state;
+  cnn_train_options train = train_options();
+  struct training_run first = new_run(dropping_net, plan_options(), train);
+  ok(cnn_trainer_run(first.trainer));
+  for (int threads = 1; threads <= 7; threads += threads == 3 ? 4 : 1) {
+    cnn_plan_options plan = plan_options();
+    plan.threads = threads;
+    train.evaluate_train = train.evaluate_test = threads == 2 ? 0 : -1;
+    struct training_run other = new_run(dropping_net, plan, train);
+    if (threads == 3) { /* step by step */
+      float x[2 * SIDE * SIDE] = {0}, loss, again;
+      const int32_t labels[2] = {0, 1};
+      cnn_tensor images = {x, {2, 1, SIDE, SIDE}};
+      for (int step = 0; step < 3 * STEPS; step++) {
+        ok(cnn_plan_gradient(other.plan, images, labels, &loss));
+        ok(cnn_plan_gradient(other.plan, images, labels, &again));
+        assert_true(loss == again);
+        ok(cnn_trainer_step(other.trainer, NULL));
+      }
+    } else {
+      ok(cnn_trainer_run(other.trainer));
+    }
+    assert_true(same_weights(other.plan, first.plan));
+    run_free(&other);
+  }
+  /* one batch of all images: their order does not matter then, but for dropout and last bits */
+  float loss[2][2];
+  for (int net = 0; net < 2; net++)
+    for (int seed = 0; seed < 2; seed++) {
+      cnn_plan_options plan = plan_options();
+      plan.batch = IMAGES;
+      train = train_options();
+      train.seed = (uint64_t)seed;
+      struct training_run run = new_run(net ? dropping_net : wide_net, plan, train);
+      ok(cnn_trainer_step(run.trainer, &loss[net][seed]));
+      run_free(&run);
+    }
+  assert_true(fabsf(loss[0][0] - loss[0][1]) < 1e-5F);
+  assert_true(fabsf(loss[1][0] - loss[1][1]) > 1e-3F);
+  run_free(&first);
+}
+
 /* ---- progress ---- */
 
 enum { MOST_REPORTS = 64 };
@@ -1115,6 +1173,7 @@ int main(void) {
       cmocka_unit_test(data_that_does_not_fit),
       cmocka_unit_test(wrong_gradient_calls),
       cmocka_unit_test(bits),
+      cmocka_unit_test(dropout),
       cmocka_unit_test(progress),
       cmocka_unit_test(progress_without_evaluation),
       cmocka_unit_test(steps_then_run),

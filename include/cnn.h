@@ -264,6 +264,27 @@ typedef struct cnn_gradcheck_row {
 CNN_API cnn_status cnn_gradcheck(const cnn_net *net, uint64_t seed,
                                  void (*row)(void *context, const cnn_gradcheck_row *), void *context);
 
+/* One layer alone, on N(0, 1) values, to be measured: images are shared out among threads as a training
+ * plan does it. What layers derive from weights is derived before, in cnn_bench_new(). */
+typedef enum cnn_direction { CNN_FORWARD, CNN_BACKWARD_DATA, CNN_BACKWARD_WEIGHTS } cnn_direction;
+
+typedef struct cnn_bench cnn_bench;
+
+/* layer, config: as for cnn_net_add(). in: the shape of its input, in.n images. first: it reads the
+ * network's input, n, c, h, w; else it gets its values as layers within a network do. threads: as in
+ * cnn_plan_options. */
+CNN_API cnn_status cnn_bench_new(const char *layer, const char *config, cnn_shape in, bool first, int threads,
+                                 cnn_bench **bench);
+CNN_API void cnn_bench_free(cnn_bench *bench);
+
+/* Of one run in one direction, over all in.n images; those on padding count. */
+CNN_API int64_t cnn_bench_multiply_adds(const cnn_bench *bench);
+
+/* Run `runs` times over the in.n images: seconds of one run, on average. Biases belong to the weights.
+ * CNN_E_ARGUMENT for the gradient of weights where there are none; CNN_E_UNSUPPORTED for the gradient of
+ * the input where the layer writes it over that of its output (relu, tanh, ...). */
+CNN_API cnn_status cnn_bench_run(cnn_bench *bench, cnn_direction direction, int64_t runs, double *seconds);
+
 /* ---------------------------------------------------------------------------------------------
  * Data sets: labelled images, held in memory as bytes; values are read as byte / 255.
  */

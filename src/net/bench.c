@@ -1,0 +1,143 @@
+/* One layer on random values, run in one direction at a time: what programs of bench/ measure layers with.
+ *
+ * It is a plan of two bricks, an input and the layer, whose rounds run in part: the tasks are cut as
+ * exec.c cuts them. A layer that is not the first of a network gets its input in channel blocks; so a copy
+ * of its class stands here that does not claim to read n, c, h, w. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "core/rng.h"
+#include "core/threads.h"
+#include "net/plan.h"
+
+struct cnn_bench {
+  cnn_net *net; /* an input, and the layer */
+  cnn_plan *plan;
+  struct layer_class class;
+  cnn_direction direction; /* of the run that goes on */
+};
+
+void cnn_bench_free(cnn_bench *bench) {
+  if (!bench) return;
+  cnn_plan_free(bench->plan);
+  cnn_net_free(bench->net);
+  mem_free(bench);
+}
+
+/* N(0, 1) into every image of a view. */
+static cnn_status fill(const struct view *view, uint32_t stream) {
+  struct rng rng = rng_stream(1, RNG_GRADCHECK, stream);
+  int64_t count = view->shape.c * view->shape.h * view->shape.w;
+  float *image = mem_alloc((size_t)count * sizeof *image);
+  if (!image) return status_no_memory((size_t)count * sizeof *image, "one image");
+  for (int64_t i = 0; i < count; i++) image[i] = rng_normal(&rng, (uint64_t)i);
+  for (int64_t n = 0; n < view->shape.n; n++) view_write(view, n, n + 1, image);
+  mem_free(image);
+  return CNN_OK;
+}
+
+static cnn_status set_up(cnn_bench *bench, const char *layer, const char *config, cnn_shape in, bool first,
+                         int threads) {
+  char shape[96];
+  snprintf(shape, sizeof shape, "shape=%" PRId64 "x%" PRId64 "x%" PRId64, in.c, in.h, in.w);
+  CNN_TRY(cnn_net_add(bench->net, "input", shape));
+  CNN_TRY(cnn_net_add(bench->net, layer, config));
+  bench->class = *bench->net->bricks[1].class;
+  if (!first) bench->class.any_block = false;
+  bench->net->bricks[1].class = &bench->class;
+  cnn_plan_options options = {.mode = CNN_TRAIN,
+                              .batch = in.n,
+                              .seed = 1,
+                              .threads = threads,
+                              .loss = CNN_LOSS_MEAN_SQUARED_ERROR}; /* which is joined with no layer */
+  CNN_TRY(plan_new(bench->net, &options, true, &bench->plan));
+  const struct step *step = &bench->plan->steps[1];
+  for (int w = 0; w < bench->net->weight_count; w++) {
+    const struct weight_booking *booking = &bench->net->weights[w].booking;
+    struct rng rng = rng_stream(1, RNG_GRADCHECK, 202 + (uint32_t)w);
+    int64_t count = 1;
+    for (int i = 0; i < booking->dims; i++) count *= booking->dim[i];
+    for (int64_t k = 0; k < count; k++)
+      step->weight[bench->class.place(step, bench->net->weights[w].index, k)] = rng_normal(&rng, (uint64_t)k);
+  }
+  CNN_TRY(fill(&step->x[0], 200));
+  CNN_TRY(fill(&step->dy, 201));
+  exec_gradient(bench->plan, in.n, NULL); /* prepares, and sets what backward needs of forward */
+  return CNN_OK;
+}
+
+cnn_status cnn_bench_new(const char *layer, const char *config, cnn_shape in, bool first, int threads,
+                         cnn_bench **bench) {
+  cnn_bench *b = mem_zeroed(1, sizeof *b);
+  if (!b) return status_no_memory(sizeof *b, "a bench");
+  b->net = cnn_net_new();
+  cnn_status status =
+      b->net ? set_up(b, layer, config, in, first, threads) : status_no_memory(sizeof *b, "a network");
+  if (status == CNN_OK)
+    *bench = b;
+  else
+    cnn_bench_free(b);
+  return status;
+}
+
+int64_t cnn_bench_multiply_adds(const cnn_bench *bench) {
+  return bench->net->bricks[1].multiply_adds * bench->plan->options.batch;
+}
+
+static void run_group(void *context, int64_t task, int thread) {
+  const cnn_bench *bench = context;
+  const cnn_plan *plan = bench->plan;
+  const struct step *step = &plan->steps[(int64_t)thread * plan->net->count + 1];
+  int64_t batch = plan->options.batch, group = plan->options.group, images = plan->segments[0].images;
+  int64_t n1 = (task + 1) * group < batch ? (task + 1) * group : batch;
+  for (int64_t n = task * group; n < n1; n += images) {
+    struct shard shard = {.n0 = n, .n1 = n + images < n1 ? n + images : n1, .batch = batch, .thread = thread};
+    if (bench->direction == CNN_FORWARD) bench->class.forward(step, shard);
+    if (bench->direction == CNN_BACKWARD_DATA) bench->class.backward_data(step, shard);
+    if (bench->direction == CNN_BACKWARD_WEIGHTS) bench->class.backward_weights(step, shard);
+  }
+}
+
+static void run_collect(void *context, int64_t task, int thread) {
+  const cnn_bench *bench = context;
+  const cnn_plan *plan = bench->plan;
+  const struct job *job = &plan->collect[task];
+  const struct step *step = &plan->steps[1];
+  int64_t batch = plan->options.batch, left = step->range - job->part;
+  if (job->kind == JOB_WEIGHTS) {
+    struct shard shard = {.n1 = batch, .part = job->part, .batch = batch, .thread = thread};
+    bench->class.backward_weights(step, shard);
+    return;
+  }
+  int64_t count = left < SUM_RANGE ? left : SUM_RANGE, groups = (batch + step->group - 1) / step->group;
+  sum_groups(step->kernels, step->partial + job->part, groups, step->partial_stride, count);
+  memcpy(step->gradient + job->part, step->partial + job->part, (size_t)count * sizeof(float));
+}
+
+static void run_once(cnn_bench *bench) {
+  const cnn_plan *plan = bench->plan;
+  int64_t groups = (plan->options.batch + plan->options.group - 1) / plan->options.group;
+  bool weights = bench->direction == CNN_BACKWARD_WEIGHTS;
+  if (!weights || !plan->planned[1].ledger.weight_parts)
+    threads_run(plan->options.threads, groups, run_group, bench);
+  if (weights) threads_run(plan->options.threads, plan->collect_count, run_collect, bench);
+}
+
+cnn_status cnn_bench_run(cnn_bench *bench, cnn_direction direction, int64_t runs, double *seconds) {
+  const char *layer = bench->class.name;
+  if (runs < 1) return CNN_FAIL(CNN_E_ARGUMENT, "runs is %" PRId64 "; it must be at least 1", runs);
+  if (direction == CNN_BACKWARD_WEIGHTS && !bench->net->weight_count)
+    return CNN_FAIL(CNN_E_ARGUMENT, "%s has no weights, so no gradient of them", layer);
+  if (direction == CNN_BACKWARD_DATA && bench->plan->planned[1].ledger.in_place)
+    return CNN_FAIL(CNN_E_UNSUPPORTED, "%s writes its gradient over the one it reads: it runs once only",
+                    layer);
+  bench->direction = direction;
+  mem_freeze();
+  double start = threads_seconds();
+  for (int64_t i = 0; i < runs; i++) run_once(bench);
+  *seconds = (threads_seconds() - start) / (double)runs;
+  mem_thaw();
+  return CNN_OK;
+}

@@ -89,10 +89,12 @@ static inline int measure(measured *call, void *context, int rounds, double seco
   return 0;
 }
 
-/* Does a row's name hold the pattern (of a shell: * ? [...])? NULL: every row is wanted. */
+/* Does a row's name hold the pattern (of a shell: * ? [...])? "=NAME": is it that very name? NULL: every row
+ * is wanted. */
 static inline bool wanted(const char *name, const char *pattern) {
   char anywhere[256];
   if (!pattern) return true;
+  if (*pattern == '=') return strcmp(pattern + 1, name) == 0;
   snprintf(anywhere, sizeof anywhere, "*%s*", pattern);
   return fnmatch(anywhere, name, 0) == 0;
 }

@@ -226,6 +226,10 @@ struct memory {
   char *from[MOST_THREADS], *to[MOST_THREADS];
 };
 
+static void copy(uint64_t *restrict to, const uint64_t *restrict from, size_t count) {
+  for (size_t i = 0; i < count; i++) to[i] = from[i] ^ 1;
+}
+
 /* Reading is left to the C library's memchr(), which looks in vain and goes as fast as the machine can. Not
  * so copying to its memcpy(): on some processors that is slow for some distances. */
 static int run_memory(void *context) {
@@ -234,11 +238,10 @@ static int run_memory(void *context) {
 #pragma omp parallel for num_threads(memory->threads) schedule(static, 1) reduction(+ : found)
   for (int t = 0; t < memory->threads; t++)
     for (int64_t pass = 0; pass < memory->passes; pass++) {
-      uint64_t *restrict to = (uint64_t *)memory->to[t], *restrict from = (uint64_t *)memory->from[t];
       if (!memory->level->copy)
         found += memchr(memory->from[t], 2, memory->level->bytes) != NULL;
       else
-        for (size_t i = 0; i < memory->level->bytes / sizeof *to; i++) to[i] = from[i] ^ 1;
+        copy((uint64_t *)memory->to[t], (const uint64_t *)memory->from[t], memory->level->bytes / 8);
       __asm__ volatile("" ::: "memory");
     }
   return found;
@@ -247,15 +250,15 @@ static int run_memory(void *context) {
 static bool memory_row(struct report *report, const struct options *options, const struct level *level,
                        struct row *row) {
   struct memory memory = {.level = level, .threads = row->threads};
-  size_t all = level->bytes * (size_t)row->threads;
-  char *from = malloc(all), *to = level->copy ? malloc(all) : NULL;
+  size_t all = level->bytes * (size_t)row->threads, apart = 2112; /* from and to: in no page at one place */
+  char *from = aligned_alloc(4096, all), *to = level->copy ? aligned_alloc(4096, all + 4096) : NULL;
   bool done = from && (to || !level->copy);
   memory.passes = (int64_t)(((size_t)16 << 20) / level->bytes) + 1;
   row->bytes = (double)all * (double)memory.passes * (level->copy ? 2 : 1);
   for (int t = 0; done && t < row->threads; t++) {
     memory.from[t] = from + (size_t)t * level->bytes;
     memset(memory.from[t], 1, level->bytes);
-    if (level->copy) memset(memory.to[t] = to + (size_t)t * level->bytes, 1, level->bytes);
+    if (level->copy) memset(memory.to[t] = to + apart + (size_t)t * level->bytes, 1, level->bytes);
   }
   done = done && measure(run_memory, &memory, options->rounds, options->seconds > 0 ? options->seconds : 0.1,
                          &row->timing) == 0;

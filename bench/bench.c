@@ -134,7 +134,7 @@ static bool network_row(struct report *report, const struct options *options, co
   if (done) {
     row->images = batch;
     row->flops = 2.0 * (double)(cnn_net_multiply_adds(work.net, mode) * batch);
-    row->data = work.data ? cnn_dataset_name(work.data) : "random";
+    snprintf(row->data, sizeof row->data, "%s", work.data ? cnn_dataset_name(work.data) : "random");
     row->memory = resident_peak();
   }
   report_row(report, row, done ? NULL : cnn_why());

@@ -17,7 +17,7 @@ struct row {
   double images;        /* in one call; 0: not a matter of images */
   double flops, bytes;  /* of one call; 0: not counted */
   double memory;        /* the process's largest resident size while the row ran, in bytes; NaN: unknown */
-  const char *data;     /* the data set's name */
+  char data[32];        /* the data set's name */
 };
 
 struct report {

@@ -118,6 +118,14 @@ static int run_network(void *context) {
                         : cnn_plan_forward(work->plan, work->x, work->y)) != CNN_OK;
 }
 
+static double count_parameters(const cnn_net *net) {
+  cnn_layer_info layer;
+  double sum = 0;
+  for (int i = 0; i < cnn_net_layer_count(net); i++)
+    if (cnn_net_layer(net, i, &layer) == CNN_OK) sum += (double)layer.parameters;
+  return sum;
+}
+
 static bool network_row(struct report *report, const struct options *options, const struct network *network,
                         cnn_mode mode, int64_t batch, struct row *row) {
   struct work work = {0};
@@ -135,6 +143,7 @@ static bool network_row(struct report *report, const struct options *options, co
     row->images = batch;
     row->flops = 2.0 * (double)(cnn_net_multiply_adds(work.net, mode) * batch);
     snprintf(row->data, sizeof row->data, "%s", work.data ? cnn_dataset_name(work.data) : "random");
+    row->parameters = count_parameters(work.net);
     row->memory = resident_peak();
   }
   report_row(report, row, done ? NULL : cnn_why());

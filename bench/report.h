@@ -16,6 +16,7 @@ struct row {
   struct timing timing; /* of one call */
   double images;        /* in one call; 0: not a matter of images */
   double flops, bytes;  /* of one call; 0: not counted */
+  double parameters;    /* of the network; 0: none */
   double memory;        /* the process's largest resident size while the row ran, in bytes; NaN: unknown */
   char data[32];        /* the data set's name */
 };
@@ -138,6 +139,7 @@ static inline void write_row(FILE *file, const struct report *report, const stru
     write_number(file, "gflops", 1e-9 * row->flops / t->median);
     write_number(file, "share_of_peak", 1e-9 * row->flops / t->median / best_peak(report, row->threads));
   }
+  if (row->parameters > 0) write_number(file, "parameters", row->parameters);
   if (!isnan(row->memory)) write_number(file, "resident_bytes", row->memory);
   fprintf(file, ", \"data\": \"%s\"}", row->data);
 }

@@ -3,7 +3,7 @@
  * oneDNN's convolution primitives on the layers of convolutions.def, in three directions, for comparison
  * with ours: layouts of its own choice, values in them already, so that no reorder is timed. Biases are
  * added forward, and their gradient belongs to that of the weights. One line a row:
- *     NAME/BATCH/DIRECTION THREADS GFLOP/s [LEAST .. MOST] MILLISECONDS IMPLEMENTATION */
+ *     NAME/BATCH/DIRECTION THREADS GFLOP/s [LEAST .. MOST] MILLISECONDS IMPLEMENTATION VERSION */
 #include <dnnl.h>
 #include <omp.h>
 
@@ -122,8 +122,9 @@ static void bench_row(struct bench *bench, const struct layer *l, int64_t batch,
   int64_t oh = (l->h + 2 * l->pad - l->kernel) / l->stride + 1;
   int64_t ow = (l->w + 2 * l->pad - l->kernel) / l->stride + 1;
   double flops = 2e-9 * (double)(batch * l->filters * oh * ow * (l->c / l->groups) * l->kernel * l->kernel);
-  printf("%-40s %d  %7.1f [%7.1f .. %7.1f]  %9.4f  %s\n", name, omp_get_max_threads(), flops / t.median,
-         flops / t.most, flops / t.least, 1e3 * t.median, implementation);
+  printf("%-40s %d  %7.1f [%7.1f .. %7.1f]  %9.4f  %s %d.%d.%d\n", name, omp_get_max_threads(),
+         flops / t.median, flops / t.most, flops / t.least, 1e3 * t.median, implementation,
+         dnnl_version()->major, dnnl_version()->minor, dnnl_version()->patch);
   fflush(stdout);
   for (int i = 0; i < TENSORS; i++) {
     dnnl_memory_destroy(bench->memory[i]);

@@ -38,13 +38,13 @@ def stolen():
 
 def measure(call):
     rounds, seconds = int(values.get("rounds", 3)), float(values.get("seconds", 0.3))
-    start, calls = time.perf_counter(), 0
-    while calls < 2 or time.perf_counter() - start < seconds / 2:  # the second call of a trace compiles
+    start, calls, once = time.perf_counter(), 0, 0
+    # the second call of a trace compiles; of steps that take seconds one is enough
+    while (calls < 2 and once < 2) or time.perf_counter() - start < seconds / 2:
+        once = time.perf_counter()
         call()
+        once = time.perf_counter() - once
         calls += 1
-    once = time.perf_counter()
-    call()
-    once = time.perf_counter() - once
     calls, taken, retaken = max(1, int(seconds / once) + (once < seconds)), [], 0
     while len(taken) < rounds:
         lent, start = stolen(), time.perf_counter()

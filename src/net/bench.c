@@ -3,6 +3,8 @@
  * It is a plan of two bricks, an input and the layer, whose rounds run in part: the tasks are cut as
  * exec.c cuts them. A layer that is not the first of a network gets its input in channel blocks; so a copy
  * of its class stands here that does not claim to read n, c, h, w. */
+#include "net/bench.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,14 +12,6 @@
 #include "core/memory.h"
 #include "core/rng.h"
 #include "core/threads.h"
-#include "net/plan.h"
-
-struct cnn_bench {
-  cnn_net *net; /* an input, and the layer */
-  cnn_plan *plan;
-  struct layer_class class;
-  cnn_direction direction; /* of the run that goes on */
-};
 
 void cnn_bench_free(cnn_bench *bench) {
   if (!bench) return;

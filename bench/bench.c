@@ -19,7 +19,7 @@
 struct options {
   const char *only, *json;
   int threads[8], thread_counts, rounds;
-  bool quick, list;
+  bool quick;
   double seconds; /* of a round; 0: each kind's own */
 };
 
@@ -359,8 +359,8 @@ int main(int argc, char **argv) {
     bool ok = c != '?';
     if (c == 'o') options.only = optarg;
     if (c == 't') ok = read_threads(optarg, &options);
-    if (c == 'r') ok = (options.rounds = atoi(optarg)) >= 1 && options.rounds <= MOST_ROUNDS;
-    if (c == 's') ok = (options.seconds = atof(optarg)) > 0;
+    if (c == 'r') ok = (options.rounds = (int)strtol(optarg, NULL, 10)) >= 1 && options.rounds <= MOST_ROUNDS;
+    if (c == 's') ok = (options.seconds = strtod(optarg, NULL)) > 0;
     if (c == 'q') options.quick = true;
     if (c == 'j') options.json = optarg;
     if (!ok) return usage();

@@ -33,13 +33,15 @@ static inline double seconds_now(void) {
 
 /* Stolen ticks of all processors since the machine started; 0 where the system does not say. */
 static inline long stolen_ticks(void) {
-  long long value[8] = {0};
+  char line[512] = "";
   FILE *file = fopen("/proc/stat", "r");
   if (!file) return 0;
-  int read = fscanf(file, "cpu %lld %lld %lld %lld %lld %lld %lld %lld", &value[0], &value[1], &value[2],
-                    &value[3], &value[4], &value[5], &value[6], &value[7]);
+  bool read = fgets(line, sizeof line, file) != NULL;
   fclose(file);
-  return read == 8 ? (long)value[7] : 0;
+  char *at = line + strcspn(line, " ");
+  long ticks = 0;
+  for (int i = 0; read && i < 8; i++) ticks = strtol(at, &at, 10); /* the eighth number is the stolen ones */
+  return ticks;
 }
 
 static inline int ascending(const void *a, const void *b) {

@@ -121,7 +121,8 @@ static void bench_row(struct bench *bench, const struct layer *l, int64_t batch,
   measure(run, bench, rounds, seconds, &t);
   int64_t oh = (l->h + 2 * l->pad - l->kernel) / l->stride + 1;
   int64_t ow = (l->w + 2 * l->pad - l->kernel) / l->stride + 1;
-  double flops = 2e-9 * (double)(batch * l->filters * oh * ow * (l->c / l->groups) * l->kernel * l->kernel);
+  int64_t depth = l->c / l->groups * l->kernel * l->kernel;
+  double flops = 2e-9 * (double)(batch * l->filters * oh * ow * depth);
   printf("%-40s %d  %7.1f [%7.1f .. %7.1f]  %9.4f  %s %d.%d.%d\n", name, omp_get_max_threads(),
          flops / t.median, flops / t.most, flops / t.least, 1e3 * t.median, implementation,
          dnnl_version()->major, dnnl_version()->minor, dnnl_version()->patch);
@@ -136,8 +137,9 @@ static void bench_row(struct bench *bench, const struct layer *l, int64_t batch,
 
 int main(int argc, char **argv) {
   struct bench bench = {0};
-  int threads = argc > 1 ? atoi(argv[1]) : 0, rounds = argc > 3 ? atoi(argv[3]) : 5;
-  double seconds = argc > 4 ? atof(argv[4]) : 0.1;
+  int threads = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 0;
+  int rounds = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 5;
+  double seconds = argc > 4 ? strtod(argv[4], NULL) : 0.1;
   if (threads < 1 || rounds < 1 || rounds > MOST_ROUNDS) {
     fprintf(stderr, "usage: onednn THREADS [PATTERN [ROUNDS [SECONDS]]]\n");
     return 2;

@@ -6,6 +6,9 @@ JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 # More flags for CMake, such as CMAKE_FLAGS=-DCNN_WERROR=ON
 CMAKE_FLAGS ?=
 
+# Options for `make bench` and `make bench-peers`, such as ARGS="--only train/ --quick"
+ARGS ?=
+
 configure = @command -v cmake >/dev/null || { echo "cmake is missing: run \`make deps\`, or install it" >&2; exit 1; }; \
             cmake -S . -B $(1) $(2) $(CMAKE_FLAGS) --log-level=NOTICE
 compile   = @env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL cmake --build $(1) -j $(JOBS)
@@ -14,7 +17,7 @@ check     = ctest --test-dir $(1) --output-on-failure
 MAKEFLAGS += --no-print-directory
 
 help: ## say what there is (the default)
-	@echo "make TARGET [BUILD=folder] [PREFIX=/usr/local] [JOBS=n] [CMAKE_FLAGS=-D...]"
+	@echo "make TARGET [BUILD=folder] [PREFIX=/usr/local] [JOBS=n] [CMAKE_FLAGS=-D...] [ARGS=...]"
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## compile the library and the program: build/cnn
@@ -36,6 +39,18 @@ test: ## install what is missing, build, fetch MNIST, run all tests
 install: build ## install into PREFIX (below DESTDIR): library, header, program, manual
 	DESTDIR='$(DESTDIR)' cmake --install $(BUILD) --prefix '$(PREFIX)'
 	@[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
+
+bench: ## build, then measure every workload and the machine's own limits; build/bench.json
+	@$(MAKE) --no-print-directory build
+	@$(BUILD)/bench/bench --json $(BUILD)/bench.json $(ARGS)
+
+bench-peers: ## by turns with PyTorch, ONNX Runtime, oneDNN, as far as they can be had (ARGS=--help)
+	@tools/install-deps build data || exit 1
+	@tools/install-deps peers || echo "going on with what is there" >&2
+	@$(MAKE) --no-print-directory build
+	@tools/fetch-data $(BUILD)/cnn >/dev/null || true
+	@bench/peers/install-ort $(BUILD)/peers || true
+	@bench/peers/run --build $(BUILD) $(ARGS)
 
 deps: ## install what building, testing and the demo need (Debian, Ubuntu)
 	@tools/install-deps build data test
@@ -70,4 +85,4 @@ format: ## lay out all C files with clang-format
 
 comma := ,
 
-.PHONY: help build demo test install deps clean test-sanitize build-clang test-aarch64 lint format
+.PHONY: help build demo test install bench bench-peers deps clean test-sanitize build-clang test-aarch64 lint format

@@ -1,12 +1,8 @@
 /* cnn bench: images a second of a network, the floating-point operations that makes, and their share of
  * this machine's peak of fused multiply-adds, measured before and after in the same run. Inference runs
  * cnn_plan_forward() on random images; --train runs whole steps of a trainer on a data set of random
- * bytes, written as IDX files to a temporary folder. */
-#include <errno.h>
+ * bytes. */
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cnn.h"
 #include "commands.h"
@@ -14,7 +10,7 @@
 #include "output.h"
 #include "source.h"
 
-enum { PATH_SIZE = 512, MOST_ROUNDS = 1000 };
+enum { MOST_ROUNDS = 1000 };
 
 struct bench {
   const char *name;
@@ -41,50 +37,13 @@ static uint64_t next_random(uint64_t *state) {
   return *state * 0x2545f4914f6cdd1dULL;
 }
 
-/* An IDX file of unsigned bytes. Labels reach classes - 1 whatever their count. */
-static bool write_idx(const char *path, const int64_t *dims, int rank, int64_t values) {
-  uint64_t state = 88172645463325252ULL;
-  int64_t count = 1;
-  FILE *file = fopen(path, "wb");
-  if (!file) return false;
-  const unsigned char magic[4] = {0, 0, 8, (unsigned char)rank};
-  fwrite(magic, 1, 4, file);
-  for (int d = 0; d < rank; d++) {
-    for (int shift = 24; shift >= 0; shift -= 8) fputc((int)(dims[d] >> shift & 255), file);
-    count *= dims[d];
-  }
-  for (int64_t i = 0; i < count; i++)
-    fputc(i == 0 ? (int)(values - 1) : (int)(next_random(&state) % (uint64_t)values), file);
-  bool failed = ferror(file);
-  return fclose(file) == 0 && !failed;
-}
-
-/* A data set of random images of the net's shape: whole mini-batches for training, one image for test. */
-static int open_random_data(struct bench *bench) {
-  static const char *const names[4] = {"train-images", "train-labels", "test-images", "test-labels"};
-  const char *parent = getenv("TMPDIR");
-  char folder[PATH_SIZE], path[4][PATH_SIZE + 16], all[4 * (PATH_SIZE + 20)];
+/* Random images of the net's shape, whole mini-batches of them. */
+static cnn_status open_random_data(struct bench *bench) {
   cnn_shape in = cnn_net_input(bench->source.net), out = cnn_net_output(bench->source.net);
   int64_t batches = (int64_t)(16 << 20) / (bench->batch * in.c * in.h * in.w);
   batches = batches < 1 ? 1 : batches > 16 ? 16 : batches;
-  int64_t classes = out.c * out.h * out.w < 256 ? out.c * out.h * out.w : 256;
-  snprintf(folder, sizeof folder, "%s/cnn-bench-XXXXXX", parent && *parent ? parent : "/tmp");
-  if (!mkdtemp(folder)) return fail_with("no temporary folder '%s': %s", folder, strerror(errno));
-  bool written = true;
-  for (int i = 0; i < 4; i++) {
-    int64_t count = i < 2 ? bench->batch * batches : 1;
-    const int64_t color[] = {count, in.c, in.h, in.w}, grey[] = {count, in.h, in.w};
-    snprintf(path[i], sizeof path[i], "%s/%s", folder, names[i]);
-    if (written && i % 2 == 0) written = write_idx(path[i], in.c == 1 ? grey : color, in.c == 1 ? 3 : 4, 256);
-    if (written && i % 2 == 1) written = write_idx(path[i], &count, 1, classes);
-  }
-  int error = errno;
-  snprintf(all, sizeof all, "%s,%s,%s,%s", path[0], path[1], path[2], path[3]);
-  cnn_status status = written ? cnn_dataset_open(all, NULL, &bench->data) : CNN_E_IO;
-  for (int i = 0; i < 4; i++) unlink(path[i]);
-  rmdir(folder);
-  if (!written) return fail_with("cannot write to '%s': %s", folder, strerror(error));
-  return status == CNN_OK ? EXIT_SUCCESS : fail();
+  in.n = bench->batch * batches;
+  return cnn_dataset_random(in, 1, (int)(out.c * out.h * out.w), 1, &bench->data);
 }
 
 static int open_random_input(struct bench *bench) {
@@ -112,29 +71,13 @@ static int prepare(struct bench *bench) {
   if (cnn_plan_new(bench->source.net, &options, &bench->plan) != CNN_OK) return fail();
   bench->threads = cnn_plan_settings(bench->plan).threads;
   if (!bench->train) return open_random_input(bench);
-  if (open_random_data(bench) != EXIT_SUCCESS) return EXIT_FAILURE;
+  if (open_random_data(bench) != CNN_OK) return fail();
   cnn_train_options train = cnn_train_defaults();
   train.optimizer = bench->optimizer;
   train.lr = 0;
   train.epochs = INT32_MAX;
   train.evaluate_train = train.evaluate_test = 0;
   return cnn_trainer_new(bench->plan, bench->data, &train, &bench->trainer) == CNN_OK ? EXIT_SUCCESS : fail();
-}
-
-/* Operations for one image, two for a multiply-add. Training adds the gradients of the weights and, above
- * the first layer that has weights, those of the inputs. */
-static cnn_status count_flops(struct bench *bench) {
-  bool below = true; /* no layer had weights yet */
-  for (int i = 0; i < cnn_net_layer_count(bench->source.net); i++) {
-    cnn_layer_info layer;
-    cnn_status status = cnn_net_layer(bench->source.net, i, &layer);
-    if (status != CNN_OK) return status;
-    int passes = 1;
-    if (bench->train) passes += (layer.parameters > 0) + !below;
-    if (layer.parameters > 0) below = false;
-    bench->flops += 2.0 * passes * (double)layer.multiply_adds;
-  }
-  return CNN_OK;
 }
 
 static cnn_status one_batch(struct bench *bench) {
@@ -164,8 +107,8 @@ static int ascending(const void *a, const void *b) {
 
 static cnn_status measure(struct bench *bench) {
   double after = 0, warm_up;
-  cnn_status status = count_flops(bench);
-  if (status == CNN_OK) status = cnn_fma_peak((int)bench->threads, &bench->peak);
+  bench->flops = 2.0 * (double)cnn_net_multiply_adds(bench->source.net, bench->train ? CNN_TRAIN : CNN_INFER);
+  cnn_status status = cnn_fma_peak((int)bench->threads, &bench->peak);
   if (status == CNN_OK) status = one_round(bench, bench->seconds / 2, &warm_up);
   for (int64_t i = 0; i < bench->rounds && status == CNN_OK; i++)
     status = one_round(bench, bench->seconds, &bench->speed[i]);

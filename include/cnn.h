@@ -147,6 +147,8 @@ CNN_API cnn_param_info cnn_layer_param(int index, int param);
  */
 typedef struct cnn_net cnn_net;
 
+typedef enum cnn_mode { CNN_INFER, CNN_TRAIN } cnn_mode; /* what a network is to be used for */
+
 CNN_API cnn_net *cnn_net_new(void); /* NULL only where memory is out */
 CNN_API void cnn_net_free(cnn_net *net);
 
@@ -182,6 +184,10 @@ typedef struct cnn_layer_info {
   int line;              /* in its file; 0 where built by calls */
 } cnn_layer_info;
 
+/* Multiply-adds for one image: of forward, or of a whole training step, which adds the gradients of weights
+ * and, above the lowest layer with weights, those of inputs. */
+CNN_API int64_t cnn_net_multiply_adds(const cnn_net *net, cnn_mode mode);
+
 CNN_API int cnn_net_layer_count(const cnn_net *net);
 CNN_API cnn_status cnn_net_layer(const cnn_net *net, int index, cnn_layer_info *info);
 CNN_API cnn_shape cnn_net_input(const cnn_net *net);  /* of one image */
@@ -190,7 +196,6 @@ CNN_API cnn_shape cnn_net_output(const cnn_net *net); /* of one image */
 /* ---------------------------------------------------------------------------------------------
  * Plans: a network, a batch size and all the memory it will ever use, in one allocation.
  */
-typedef enum cnn_mode { CNN_INFER, CNN_TRAIN } cnn_mode;
 typedef enum cnn_loss { CNN_LOSS_CROSS_ENTROPY, CNN_LOSS_MEAN_SQUARED_ERROR } cnn_loss;
 
 typedef struct cnn_plan_options {
@@ -266,6 +271,27 @@ typedef struct cnn_gradcheck_row {
 CNN_API cnn_status cnn_gradcheck(const cnn_net *net, uint64_t seed,
                                  void (*row)(void *context, const cnn_gradcheck_row *), void *context);
 
+/* One layer alone, on N(0, 1) values, to be measured: images are shared out among threads as a training
+ * plan does it. What layers derive from weights is derived before, in cnn_bench_new(). */
+typedef enum cnn_direction { CNN_FORWARD, CNN_BACKWARD_DATA, CNN_BACKWARD_WEIGHTS } cnn_direction;
+
+typedef struct cnn_bench cnn_bench;
+
+/* layer, config: as for cnn_net_add(). in: the shape of its input, in.n images. first: it reads the
+ * network's input, n, c, h, w; else it gets its values as layers within a network do. threads: as in
+ * cnn_plan_options. */
+CNN_API cnn_status cnn_bench_new(const char *layer, const char *config, cnn_shape in, bool first, int threads,
+                                 cnn_bench **bench);
+CNN_API void cnn_bench_free(cnn_bench *bench);
+
+/* Of one run in one direction, over all in.n images; those on padding count. */
+CNN_API int64_t cnn_bench_multiply_adds(const cnn_bench *bench);
+
+/* Run `runs` times over the in.n images: seconds of one run, on average. Biases belong to the weights.
+ * CNN_E_ARGUMENT for the gradient of weights where there are none; CNN_E_UNSUPPORTED for the gradient of
+ * the input where the layer writes it over that of its output (relu, tanh, ...). */
+CNN_API cnn_status cnn_bench_run(cnn_bench *bench, cnn_direction direction, int64_t runs, double *seconds);
+
 /* ---------------------------------------------------------------------------------------------
  * Data sets: labelled images, held in memory as bytes; values are read as byte / 255.
  */
@@ -290,6 +316,11 @@ CNN_API cnn_dataset_options cnn_dataset_defaults(void); /* image all 0, seed 1, 
 CNN_API cnn_status cnn_dataset_open(const char *source, const cnn_dataset_options *options,
                                     cnn_dataset **dataset);
 CNN_API void cnn_dataset_free(cnn_dataset *dataset);
+
+/* A data set of random bytes and labels, named "random": train.n training images of train's shape, `test`
+ * test images, classes 0 .. classes-1. For measuring: there is nothing in it to learn. */
+CNN_API cnn_status cnn_dataset_random(cnn_shape train, int64_t test, int classes, uint64_t seed,
+                                      cnn_dataset **dataset);
 
 CNN_API const char *cnn_dataset_name(const cnn_dataset *dataset);
 CNN_API cnn_shape cnn_dataset_image(const cnn_dataset *dataset); /* of one image: n is 1 */

@@ -9,7 +9,14 @@
 #include <stdint.h>
 
 /* What numbers are drawn for. The values are part of the format of a run: never reuse one. */
-enum rng_purpose { RNG_WEIGHTS = 1, RNG_SHUFFLE = 2, RNG_SPLIT = 3, RNG_GRADCHECK = 4, RNG_DROPOUT = 5 };
+enum rng_purpose {
+  RNG_WEIGHTS = 1,
+  RNG_SHUFFLE = 2,
+  RNG_SPLIT = 3,
+  RNG_GRADCHECK = 4,
+  RNG_DROPOUT = 5,
+  RNG_IMAGES = 6
+};
 
 struct rng {
   uint32_t key[2], purpose, index;

@@ -270,6 +270,47 @@ cnn_status cnn_dataset_open(const char *source, const cnn_dataset_options *optio
   return status;
 }
 
+/* Four bytes from each number. The first label is the largest, so that it is met at all. */
+static void draw_part(const struct dataset_part *part, int classes, uint64_t seed, uint32_t split) {
+  struct rng pixels = rng_stream(seed, RNG_IMAGES, 2 * split),
+             labels = rng_stream(seed, RNG_IMAGES, 2 * split + 1);
+  for (size_t i = 0; i < part->bytes; i += 4) {
+    uint32_t bits = rng_bits(&pixels, i / 4);
+    memcpy(part->pixels + i, &bits, part->bytes - i < 4 ? part->bytes - i : 4);
+  }
+  for (int64_t i = 0; i < part->count; i++)
+    part->labels[i] = i ? (int32_t)rng_below(&labels, (uint64_t)i, (uint64_t)classes) : classes - 1;
+}
+
+static cnn_status draw_set(cnn_dataset *dataset, cnn_shape train, int64_t test, int classes, uint64_t seed) {
+  const int64_t count[2] = {train.n, test};
+  dataset->image = (cnn_shape){1, train.c, train.h, train.w};
+  dataset->name = mem_copy_text("random");
+  if (!dataset->name) return status_no_memory(8, "a data set's name");
+  CNN_TRY(dataset_name_classes(dataset, classes, NULL));
+  for (int split = 0; split < 2; split++) {
+    CNN_TRY(dataset_part_new(dataset, split, count[split]));
+    draw_part(&dataset->part[split], classes, seed, (uint32_t)split);
+  }
+  return CNN_OK;
+}
+
+cnn_status cnn_dataset_random(cnn_shape train, int64_t test, int classes, uint64_t seed,
+                              cnn_dataset **dataset) {
+  int64_t count;
+  CNN_TRY(cnn_shape_count(train, &count));
+  if (test < 1) return CNN_FAIL(CNN_E_ARGUMENT, "test is %lld; it must be at least 1", (long long)test);
+  if (classes < 1) return CNN_FAIL(CNN_E_ARGUMENT, "classes is %d; it must be at least 1", classes);
+  cnn_dataset *result = mem_zeroed(1, sizeof *result);
+  if (!result) return status_no_memory(sizeof *result, "a data set");
+  cnn_status status = draw_set(result, train, test, classes, seed);
+  if (status == CNN_OK)
+    *dataset = result;
+  else
+    cnn_dataset_free(result);
+  return status;
+}
+
 const char *cnn_dataset_name(const cnn_dataset *dataset) { return dataset->name; }
 cnn_shape cnn_dataset_image(const cnn_dataset *dataset) { return dataset->image; }
 int cnn_dataset_classes(const cnn_dataset *dataset) { return dataset->classes; }

@@ -22,7 +22,8 @@ struct pass {
     int first, past;
   } forward, back;
   bool load, scored;
-  int brick; /* or of the parts of one brick */
+  int brick; /* or of the parts of one brick, or one brick in one direction */
+  cnn_direction direction;
 };
 
 static void run_prepare(void *context, int64_t task, int thread) {
@@ -192,6 +193,38 @@ void exec_forward(cnn_plan *plan, int64_t batch, const struct hooks *hooks) {
 
 void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks) {
   rounds(&(struct pass){.plan = plan, .batch = batch, .hooks = hooks, .backward = true});
+}
+
+static void run_layer_group(void *context, int64_t task, int thread) {
+  const struct pass *run = context;
+  const cnn_plan *plan = run->plan;
+  const struct layer_class *class = plan->net->bricks[run->brick].class;
+  const struct step *step = step_of(plan, thread, run->brick);
+  const struct ledger *ledger = &plan->planned[run->brick].ledger;
+  int64_t group = plan->options.group, images = ledger->whole_batch ? group : 1;
+  int64_t end = (task + 1) * group < run->batch ? (task + 1) * group : run->batch;
+  for (int64_t n = task * group; n < end; n += images) {
+    struct shard shard = {
+        .n0 = n, .n1 = n + images < end ? n + images : end, .batch = run->batch, .thread = thread};
+    if (run->direction == CNN_FORWARD) class->forward(step, shard);
+    if (run->direction == CNN_BACKWARD_DATA) class->backward_data(step, shard);
+    if (run->direction == CNN_BACKWARD_WEIGHTS) class->backward_weights(step, shard);
+  }
+}
+
+void exec_layer(cnn_plan *plan, int brick, cnn_direction direction) {
+  struct pass run = {.plan = plan, .batch = plan->options.batch, .brick = brick, .direction = direction};
+  const struct ledger *ledger = &plan->planned[brick].ledger;
+  int threads = plan->options.threads;
+  int64_t groups = (run.batch + plan->options.group - 1) / plan->options.group;
+  bool weights = direction == CNN_BACKWARD_WEIGHTS;
+  if (direction == CNN_FORWARD && ledger->forward_parts)
+    threads_run(threads, ledger->forward_parts, run_forward_part, &run);
+  else if (direction == CNN_BACKWARD_DATA && ledger->data_parts)
+    threads_run(threads, ledger->data_parts, run_data_part, &run);
+  else if (!weights || !ledger->weight_parts)
+    threads_run(threads, groups, run_layer_group, &run);
+  if (weights) threads_run(threads, plan->collect_count, run_collect, &run);
 }
 
 cnn_status plan_check_input(const cnn_plan *plan, cnn_tensor x) {

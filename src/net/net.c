@@ -187,6 +187,18 @@ const char *cnn_net_text(cnn_net *net) {
   return net->text.failed ? NULL : net->text.data;
 }
 
+int64_t cnn_net_multiply_adds(const cnn_net *net, cnn_mode mode) {
+  int64_t sum = 0;
+  bool below = true; /* no layer had weights yet */
+  for (int i = 0; i < net->count; i++) {
+    int passes = 1;
+    if (mode == CNN_TRAIN) passes += (net->bricks[i].parameters > 0) + !below;
+    if (net->bricks[i].parameters > 0) below = false;
+    sum += passes * net->bricks[i].multiply_adds;
+  }
+  return sum;
+}
+
 int cnn_net_layer_count(const cnn_net *net) { return net->count; }
 
 cnn_status cnn_net_layer(const cnn_net *net, int index, cnn_layer_info *info) {

@@ -134,6 +134,9 @@ void exec_forward(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
  * loss. */
 void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
 
+/* One brick in one direction, over all images of the plan, in the rounds and tasks of the above. */
+void exec_layer(cnn_plan *plan, int brick, cnn_direction direction);
+
 /* CNN_E_SHAPE where x is not 1 .. batch images of the network's input. */
 cnn_status plan_check_input(const cnn_plan *plan, cnn_tensor x);
 

@@ -456,6 +456,37 @@ static void test_fashion_mnist(void **state) {
   check_real("fashion-mnist", (const int32_t[]){9, 0, 0, 3, 0}, 0.2860, "ankle boot");
 }
 
+/* ------------------------------------------------------------------ random images */
+
+static void test_random(void **state) {
+  (void)state;
+  cnn_dataset *a, *b, *other;
+  assert_int_equal(cnn_dataset_random((cnn_shape){50, 3, 5, 7}, 4, 6, 1, &a), CNN_OK);
+  assert_int_equal(cnn_dataset_random((cnn_shape){50, 3, 5, 7}, 4, 6, 1, &b), CNN_OK);
+  assert_int_equal(cnn_dataset_random((cnn_shape){50, 3, 5, 7}, 4, 6, 2, &other), CNN_OK);
+  assert_image(a, 3, 5, 7);
+  assert_int_equal(cnn_dataset_classes(a), 6);
+  assert_int_equal(cnn_dataset_count(a, CNN_SPLIT_TRAIN), 50);
+  assert_int_equal(cnn_dataset_count(a, CNN_SPLIT_TEST), 4);
+  assert_memory_equal(a->part[0].pixels, b->part[0].pixels, 50 * 105);
+  assert_memory_equal(a->part[0].labels, b->part[0].labels, 50 * sizeof(int32_t));
+  assert_memory_not_equal(a->part[0].pixels, other->part[0].pixels, 50 * 105);
+  assert_memory_not_equal(a->part[0].pixels, a->part[1].pixels, 4 * 105);
+  int seen[6] = {0};
+  for (int64_t i = 0; i < 50; i++) {
+    int32_t label = dataset_label(a, CNN_SPLIT_TRAIN, i);
+    assert_in_range(label, 0, 5);
+    seen[label]++;
+  }
+  for (int i = 0; i < 6; i++) assert_true(seen[i] > 0);
+  cnn_dataset_free(a);
+  cnn_dataset_free(b);
+  cnn_dataset_free(other);
+  assert_fails(CNN_E_SHAPE, cnn_dataset_random((cnn_shape){0, 1, 2, 2}, 1, 2, 1, &a), "");
+  assert_fails(CNN_E_ARGUMENT, cnn_dataset_random((cnn_shape){1, 1, 2, 2}, 0, 2, 1, &a), "test is 0");
+  assert_fails(CNN_E_ARGUMENT, cnn_dataset_random((cnn_shape){1, 1, 2, 2}, 1, 0, 1, &a), "classes is 0");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_options),
@@ -473,6 +504,7 @@ int main(void) {
       cmocka_unit_test(test_class_named_train),
       cmocka_unit_test(test_wrong_folders),
       cmocka_unit_test(test_no_memory),
+      cmocka_unit_test(test_random),
       cmocka_unit_test(test_mnist),
       cmocka_unit_test(test_fashion_mnist),
   };

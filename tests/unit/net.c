@@ -16,6 +16,17 @@ static cnn_net *parse(const char *text) {
 
 /* ---- what is right ---- */
 
+static void work_of_a_net(void **state) {
+  (void)state;
+  cnn_net *net;
+  assert_int_equal(cnn_net_load("simple-conv-net", &net), CNN_OK);
+  int64_t conv = 30 * 24 * 24 * 25, hidden = 4320 * 100,
+          out = 100 * 10; /* the lowest has no gradient below */
+  assert_int_equal(cnn_net_multiply_adds(net, CNN_INFER), conv + hidden + out);
+  assert_int_equal(cnn_net_multiply_adds(net, CNN_TRAIN), 2 * conv + 3 * (hidden + out));
+  cnn_net_free(net);
+}
+
 static void built_in_nets(void **state) {
   (void)state;
   int count = 0;
@@ -667,6 +678,7 @@ static void mutations(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(work_of_a_net),
       cmocka_unit_test(built_in_nets),
       cmocka_unit_test(built_in_sizes),
       cmocka_unit_test(calls_and_text_agree),

@@ -2,7 +2,7 @@
  *
  * C is computed in tiles of up to TILE_ROWS rows by two vectors of columns whose sums stay in registers
  * while k runs; of very few rows, as when one image is asked for, a tile takes more vectors instead.
- * Loops, from outside: blocks of about DEPTH values of k (so that the panels of B in use stay in the L1
+ * Loops, from outside: blocks of at most DEPTH values of k (so that the panels of B in use stay in the L1
  * cache), vectors of columns, tiles of rows. Between blocks the sums wait in C: a float stored and loaded
  * again is the same float, so the chain of additions is not cut.
  *
@@ -13,16 +13,22 @@
 #define TILE_ROWS 2
 #elif VL == 16
 #define TILE_ROWS 12
-#elif VL == 4
+#elif defined(__aarch64__)
 #define TILE_ROWS 8
 #else
 #define TILE_ROWS 6
 #endif
-enum { DEPTH = 256 };
+enum { DEPTH = 384 };
+
+/* One step of a chain: offsets into A and B. */
+struct tap {
+  int32_t a, b;
+};
 
 struct tile {
   const float *a, *b; /* b: panel and lane of the first vector */
   const int32_t *a_row, *c_row;
+  const struct tap *taps; /* the steps one by one; or, where rows are few, as runs: */
   const struct run *runs;
   int64_t skip, depth; /* steps of the first run that are done already; steps to do */
   int64_t a_step, b_step, b_panel, c_panel;
@@ -75,168 +81,131 @@ struct tile {
 #define STORE(i, v)     vec_store(c + t->c_row[i] + AT(v, c_panel), c##i##_##v);
 #define STORE_ROW(i, V) VECS_##V(STORE, i)
 
-#define TILE(R, V)                                                                                    \
-  static void tile_##R##_##V(const struct tile *t) {                                                  \
-    const float *a = t->a;                                                                            \
-    float *c = t->c;                                                                                  \
-    int64_t a_step = t->a_step, b_step = t->b_step;                                                   \
-    int64_t b_panel = t->b_panel, c_panel = t->c_panel;                                               \
-    (void)b_panel, (void)c_panel;                                                                     \
-    ROWS_##R(NAME_ROW, V) if (t->add) { ROWS_##R(LOAD_ROW, V) }                                       \
-    else {VECS_##V(START, 0) ROWS_##R(INIT_ROW, V)} ROWS_##R(ROW, V) const struct run *run = t->runs; \
-    int64_t skip = t->skip;                                                                           \
-    for (int64_t left = t->depth; left > 0; run++, skip = 0) {                                        \
-      int64_t at = run->a + skip * a_step, steps = run->count - skip;                                 \
-      const float *b = t->b + run->b + skip * b_step;                                                 \
-      if (steps > left) steps = left;                                                                 \
-      left -= steps;                                                                                  \
-      for (; steps > 0; steps--, at += a_step, b += b_step) {                                         \
-        VECS_##V(COLUMN, 0) ROWS_##R(STEP_ROW, V)                                                     \
-      }                                                                                               \
-    }                                                                                                 \
-    ROWS_##R(STORE_ROW, V)                                                                            \
+/* Sums of R rows by V vectors before and after the steps. */
+#define BEGIN(R, V)                                           \
+  const float *a = t->a;                                      \
+  float *c = t->c;                                            \
+  int64_t b_panel = t->b_panel, c_panel = t->c_panel;         \
+  (void)b_panel, (void)c_panel;                               \
+  ROWS_##R(NAME_ROW, V) if (t->add) { ROWS_##R(LOAD_ROW, V) } \
+  else {VECS_##V(START, 0) ROWS_##R(INIT_ROW, V)} ROWS_##R(ROW, V)
+#define END(R, V) ROWS_##R(STORE_ROW, V)
+
+#define TILE(R, V)                                          \
+  static void tile_##R##_##V(const struct tile *t) {        \
+    BEGIN(R, V)                                             \
+    const struct tap *tap = t->taps, *end = tap + t->depth; \
+    for (; tap < end; tap++) {                              \
+      int64_t at = tap->a;                                  \
+      const float *b = t->b + tap->b;                       \
+      VECS_##V(COLUMN, 0) ROWS_##R(STEP_ROW, V)             \
+    }                                                       \
+    END(R, V)                                               \
+  }
+
+#define WIDE(R, V)                                                    \
+  static void wide_##R##_##V(const struct tile *t) {                  \
+    BEGIN(R, V)                                                       \
+    int64_t a_step = t->a_step, b_step = t->b_step, skip = t->skip;   \
+    const struct run *run = t->runs;                                  \
+    for (int64_t left = t->depth; left > 0; run++, skip = 0) {        \
+      int64_t at = run->a + skip * a_step, steps = run->count - skip; \
+      const float *b = t->b + run->b + skip * b_step;                 \
+      if (steps > left) steps = left;                                 \
+      left -= steps;                                                  \
+      for (; steps > 0; steps--, at += a_step, b += b_step) {         \
+        VECS_##V(COLUMN, 0) ROWS_##R(STEP_ROW, V)                     \
+      }                                                               \
+    }                                                                 \
+    END(R, V)                                                         \
   }
 
 #if VL == 1
 TILE(1, 1)
-TILE(1, 2)
-TILE(2, 1)
-TILE(2, 2)
+TILE(1, 2) TILE(2, 1) TILE(2, 2) WIDE(1, 1) WIDE(1, 2)
 #elif VL == 16
 TILE(1, 1)
-TILE(1, 2)
-TILE(1, 8)
-TILE(2, 1)
-TILE(2, 2)
-TILE(2, 8)
-TILE(3, 1)
-TILE(3, 2)
-TILE(3, 6)
-TILE(4, 1)
-TILE(4, 2)
-TILE(4, 4)
-TILE(5, 1)
-TILE(5, 2)
-TILE(6, 1)
-TILE(6, 2)
-TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2) TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2) TILE(11, 1)
-    TILE(11, 2) TILE(12, 1) TILE(12, 2)
+TILE(1, 2) TILE(2, 1) TILE(2, 2) TILE(3, 1) TILE(3, 2) TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1)
+    TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2) TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2)
+        TILE(11, 1) TILE(11, 2) TILE(12, 1) TILE(12, 2) WIDE(1, 1) WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2)
+            WIDE(2, 8) WIDE(3, 1) WIDE(3, 2) WIDE(3, 6) WIDE(4, 1) WIDE(4, 2) WIDE(4, 4)
 #elif VL == 4
 TILE(1, 1)
-TILE(1, 2)
-TILE(1, 8)
-TILE(2, 1)
-TILE(2, 2)
-TILE(2, 8)
-TILE(3, 1)
-TILE(3, 2)
-TILE(3, 4)
-TILE(4, 1)
-TILE(4, 2)
-TILE(4, 4)
-TILE(5, 1)
-TILE(5, 2)
-TILE(6, 1)
-TILE(6, 2)
-TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
+TILE(1, 2) TILE(2, 1) TILE(2, 2) TILE(3, 1) TILE(3, 2) TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1)
+    TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2) WIDE(1, 1) WIDE(1, 2) WIDE(1, 8) WIDE(2, 1)
+        WIDE(2, 2) WIDE(2, 8) WIDE(3, 1) WIDE(3, 2) WIDE(3, 4) WIDE(4, 1) WIDE(4, 2) WIDE(4, 4)
 #else
 TILE(1, 1)
-TILE(1, 2)
-TILE(1, 8)
-TILE(2, 1)
-TILE(2, 2)
-TILE(2, 6)
-TILE(3, 1)
-TILE(3, 2)
-TILE(3, 4)
-TILE(4, 1)
-TILE(4, 2)
-TILE(5, 1)
-TILE(5, 2)
-TILE(6, 1)
-TILE(6, 2)
+TILE(1, 2) TILE(2, 1) TILE(2, 2) TILE(3, 1) TILE(3, 2) TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1)
+    TILE(6, 2) WIDE(1, 1) WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 6) WIDE(3, 1) WIDE(3, 2)
+        WIDE(3, 4)
 #endif
 
-/* Where rows are few: tiles of WIDE(rows) vectors, if there are so many left. */
 #if VL == 1
-enum { WIDE_ROWS = 1 };
-static const int widest[WIDE_ROWS] = {2};
-static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
+    enum {
+      WIDE_ROWS = 2
+    }; /* up to here rows are few */
+static const int most_vectors[WIDE_ROWS] = {2, 2};
+static void (*const tiles[3][TILE_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */
-    [1] = {[1] = tile_1_1, [2] = tile_2_1},
-    [2] = {[1] = tile_1_2, [2] = tile_2_2},
+    [1] = {NULL, tile_1_1, tile_2_1},
+    [2] = {NULL, tile_1_2, tile_2_2},
+};
+static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
+    [1] = {[1] = wide_1_1},
+    [2] = {[1] = wide_1_2},
 };
 #elif VL == 16
-        enum {
-          WIDE_ROWS = 5
-        };
-static const int widest[WIDE_ROWS] = {2, 8, 8, 6, 4};
-static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
+                enum {
+                  WIDE_ROWS = 5
+                }; /* up to here rows are few */
+static const int most_vectors[WIDE_ROWS] = {2, 8, 8, 6, 4};
+static void (*const tiles[3][TILE_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */
-    [1] = {[1] = tile_1_1,
-           [2] = tile_2_1,
-           [3] = tile_3_1,
-           [4] = tile_4_1,
-           [5] = tile_5_1,
-           [6] = tile_6_1,
-           [7] = tile_7_1,
-           [8] = tile_8_1,
-           [9] = tile_9_1,
-           [10] = tile_10_1,
-           [11] = tile_11_1,
-           [12] = tile_12_1},
-    [2] = {[1] = tile_1_2,
-           [2] = tile_2_2,
-           [3] = tile_3_2,
-           [4] = tile_4_2,
-           [5] = tile_5_2,
-           [6] = tile_6_2,
-           [7] = tile_7_2,
-           [8] = tile_8_2,
-           [9] = tile_9_2,
-           [10] = tile_10_2,
-           [11] = tile_11_2,
-           [12] = tile_12_2},
-    [4] = {[4] = tile_4_4},
-    [6] = {[3] = tile_3_6},
-    [8] = {[1] = tile_1_8, [2] = tile_2_8},
+    [1] = {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1, tile_9_1,
+           tile_10_1, tile_11_1, tile_12_1},
+    [2] = {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, tile_7_2, tile_8_2, tile_9_2,
+           tile_10_2, tile_11_2, tile_12_2},
+};
+static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
+    [1] = {[1] = wide_1_1, [2] = wide_2_1, [3] = wide_3_1, [4] = wide_4_1},
+    [2] = {[1] = wide_1_2, [2] = wide_2_2, [3] = wide_3_2, [4] = wide_4_2},
+    [4] = {[4] = wide_4_4},
+    [6] = {[3] = wide_3_6},
+    [8] = {[1] = wide_1_8, [2] = wide_2_8},
 };
 #elif VL == 4
-    enum {
-      WIDE_ROWS = 5
-    };
-static const int widest[WIDE_ROWS] = {2, 8, 8, 4, 4};
-static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
+            enum {
+              WIDE_ROWS = 5
+            }; /* up to here rows are few */
+static const int most_vectors[WIDE_ROWS] = {2, 8, 8, 4, 4};
+static void (*const tiles[3][TILE_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */
-    [1] = {[1] = tile_1_1,
-           [2] = tile_2_1,
-           [3] = tile_3_1,
-           [4] = tile_4_1,
-           [5] = tile_5_1,
-           [6] = tile_6_1,
-           [7] = tile_7_1,
-           [8] = tile_8_1},
-    [2] = {[1] = tile_1_2,
-           [2] = tile_2_2,
-           [3] = tile_3_2,
-           [4] = tile_4_2,
-           [5] = tile_5_2,
-           [6] = tile_6_2,
-           [7] = tile_7_2,
-           [8] = tile_8_2},
-    [4] = {[3] = tile_3_4, [4] = tile_4_4},
-    [8] = {[1] = tile_1_8, [2] = tile_2_8},
+    [1] = {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1},
+    [2] = {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, tile_7_2, tile_8_2},
+};
+static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
+    [1] = {[1] = wide_1_1, [2] = wide_2_1, [3] = wide_3_1, [4] = wide_4_1},
+    [2] = {[1] = wide_1_2, [2] = wide_2_2, [3] = wide_3_2, [4] = wide_4_2},
+    [4] = {[3] = wide_3_4, [4] = wide_4_4},
+    [8] = {[1] = wide_1_8, [2] = wide_2_8},
 };
 #else
-enum { WIDE_ROWS = 4 };
-static const int widest[WIDE_ROWS] = {2, 8, 6, 4};
-static void (*const tiles[][TILE_ROWS + 1])(const struct tile *) = {
+            enum {
+              WIDE_ROWS = 4
+            }; /* up to here rows are few */
+static const int most_vectors[WIDE_ROWS] = {2, 8, 6, 4};
+static void (*const tiles[3][TILE_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */
-    [1] = {[1] = tile_1_1, [2] = tile_2_1, [3] = tile_3_1, [4] = tile_4_1, [5] = tile_5_1, [6] = tile_6_1},
-    [2] = {[1] = tile_1_2, [2] = tile_2_2, [3] = tile_3_2, [4] = tile_4_2, [5] = tile_5_2, [6] = tile_6_2},
-    [4] = {[3] = tile_3_4},
-    [6] = {[2] = tile_2_6},
-    [8] = {[1] = tile_1_8},
+    [1] = {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1},
+    [2] = {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2},
+};
+static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
+    [1] = {[1] = wide_1_1, [2] = wide_2_1, [3] = wide_3_1},
+    [2] = {[1] = wide_1_2, [2] = wide_2_2, [3] = wide_3_2},
+    [4] = {[3] = wide_3_4},
+    [6] = {[2] = wide_2_6},
+    [8] = {[1] = wide_1_8},
 };
 #endif
 
@@ -246,20 +215,29 @@ struct place_in_runs {
   int64_t skip;
 };
 
-static struct place_in_runs further(struct place_in_runs place, int64_t steps) {
-  place.skip += steps;
-  while (place.skip > 0 && place.skip >= place.run->count) place.skip -= place.run++->count;
+/* `steps` steps further; written down one by one where taps is not NULL. */
+static struct place_in_runs walk(const struct product *p, struct place_in_runs place, int64_t steps,
+                                 struct tap *taps) {
+  while (steps > 0) {
+    int64_t here = place.run->count - place.skip < steps ? place.run->count - place.skip : steps;
+    int64_t a = place.run->a + place.skip * p->a_step, b = place.run->b + place.skip * p->b_step;
+    for (int64_t i = 0; taps && i < here; i++, a += p->a_step, b += p->b_step)
+      *taps++ = (struct tap){(int32_t)a, (int32_t)b};
+    steps -= here;
+    place.skip += here;
+    if (place.skip == place.run->count) place = (struct place_in_runs){place.run + 1, 0};
+  }
   return place;
 }
 
-/* Columns from vector v on, `wide` vectors of them: all tiles of rows. */
-static void product_columns(const struct product *p, struct tile *t, int64_t v, int wide, int64_t k,
-                            int64_t row_tiles) {
+/* Columns from vector v on, with tiles for so many vectors, one for each number of rows. */
+static void product_columns(const struct product *p, struct tile *t, int64_t v, bool first,
+                            void (*const *run)(const struct tile *)) {
   enum { PER_PANEL = BLOCK / VL };
-  void (*const *run)(const struct tile *) = tiles[wide];
+  int64_t row_tiles = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
   t->b = p->b + v / PER_PANEL * p->b_panel + v % PER_PANEL * VL;
   t->c = p->c + v / PER_PANEL * p->c_panel + v % PER_PANEL * VL;
-  t->start = p->start && k == 0 ? p->start + v * VL : NULL;
+  t->start = p->start && first ? p->start + v * VL : NULL;
   for (int64_t i = 0, row = 0; i < row_tiles; i++) { /* rows are dealt evenly: 25 rows make five tiles of 5 */
     int64_t next = p->rows * (i + 1) / row_tiles;
     t->a_row = p->a_row + row;
@@ -270,24 +248,28 @@ static void product_columns(const struct product *p, struct tile *t, int64_t v, 
 }
 
 static void kernel_product(const struct product *p) {
-  int64_t vectors = (p->columns + VL - 1) / VL, row_tiles = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
-  int64_t blocks = p->depth ? (p->depth + DEPTH - 1) / DEPTH : 1;
-  int wide = p->rows < WIDE_ROWS ? widest[p->rows] : 2;
+  int64_t vectors = (p->columns + VL - 1) / VL, blocks = p->depth ? (p->depth + DEPTH - 1) / DEPTH : 1;
+  bool few = p->rows < WIDE_ROWS;
+  int widest = few ? most_vectors[p->rows] : 2;
+  struct tap taps[DEPTH];
   struct place_in_runs place = {p->runs, 0};
-  struct tile t = {
-      .a = p->a, .a_step = p->a_step, .b_step = p->b_step, .b_panel = p->b_panel, .c_panel = p->c_panel};
-  for (int64_t i = 0, k = 0; i < blocks; i++) { /* 288 steps make two blocks of 144 */
+  struct tile t = {.a = p->a,
+                   .taps = taps,
+                   .a_step = p->a_step,
+                   .b_step = p->b_step,
+                   .b_panel = p->b_panel,
+                   .c_panel = p->c_panel};
+  for (int64_t i = 0, k = 0; i < blocks; i++) { /* 400 steps make two blocks of 200 */
     int64_t next = p->depth * (i + 1) / blocks;
     t.runs = place.run;
     t.skip = place.skip;
     t.depth = next - k;
     t.add = p->add || k > 0;
-    for (int64_t v = 0; v < vectors;) {
-      int take = vectors - v >= wide ? wide : vectors - v >= 2 ? 2 : 1;
-      product_columns(p, &t, v, take, k, row_tiles);
-      v += take;
+    place = walk(p, place, t.depth, few ? NULL : taps);
+    for (int64_t v = 0, take; v < vectors; v += take) {
+      take = vectors - v >= widest ? widest : vectors - v >= 2 ? 2 : 1;
+      product_columns(p, &t, v, k == 0, few ? wide_tiles[take] : tiles[take]);
     }
-    if (next < p->depth) place = further(place, next - k);
     k = next;
   }
 }

@@ -24,6 +24,7 @@ struct pass {
   bool load, scored;
   int brick; /* or of the parts of one brick, or one brick in one direction */
   cnn_direction direction;
+  int64_t first_job; /* of a round of collect */
 };
 
 static void run_prepare(void *context, int64_t task, int thread) {
@@ -97,7 +98,7 @@ static void run_data_part(void *context, int64_t task, int thread) {
 
 static void run_collect(void *context, int64_t task, int thread) {
   const struct pass *run = context;
-  const struct job *job = &run->plan->collect[task];
+  const struct job *job = &run->plan->collect[run->first_job + task];
   const struct step *step = &run->plan->steps[job->brick];
   struct collector collector = {0};
   if (run->hooks) collector = (struct collector){run->hooks->collected, run->hooks->context};
@@ -204,8 +205,11 @@ static void run_layer_group(void *context, int64_t task, int thread) {
   int64_t group = plan->options.group, images = ledger->whole_batch ? group : 1;
   int64_t end = (task + 1) * group < run->batch ? (task + 1) * group : run->batch;
   for (int64_t n = task * group; n < end; n += images) {
-    struct shard shard = {
-        .n0 = n, .n1 = n + images < end ? n + images : end, .batch = run->batch, .thread = thread};
+    struct shard shard = {.n0 = n,
+                          .n1 = n + images < end ? n + images : end,
+                          .batch = run->batch,
+                          .thread = thread,
+                          .chance = &plan->chance};
     if (run->direction == CNN_FORWARD) class->forward(step, shard);
     if (run->direction == CNN_BACKWARD_DATA) class->backward_data(step, shard);
     if (run->direction == CNN_BACKWARD_WEIGHTS) class->backward_weights(step, shard);
@@ -224,7 +228,10 @@ void exec_layer(cnn_plan *plan, int brick, cnn_direction direction) {
     threads_run(threads, ledger->data_parts, run_data_part, &run);
   else if (!weights || !ledger->weight_parts)
     threads_run(threads, groups, run_layer_group, &run);
-  if (weights) threads_run(threads, plan->collect_count, run_collect, &run);
+  int64_t jobs = 0;
+  for (int64_t i = plan->collect_count - 1; i >= 0; i--)
+    if (plan->collect[i].brick == brick) run.first_job = i, jobs++;
+  if (weights) threads_run(threads, jobs, run_collect, &run);
 }
 
 cnn_status plan_check_input(const cnn_plan *plan, cnn_tensor x) {

@@ -28,6 +28,7 @@ struct tap {
 struct tile {
   const float *a, *b; /* b: panel and lane of the first vector */
   const int32_t *a_row, *c_row;
+  int64_t tiles;          /* one below the other, in one call */
   const struct tap *taps; /* the steps one by one; or, where rows are few, as runs: */
   const struct run *runs;
   int64_t skip, depth; /* steps of the first run that are done already; steps to do */
@@ -65,10 +66,10 @@ struct tile {
 #define NAME(i, v)     vec c##i##_##v;
 #define NAME_ROW(i, V) VECS_##V(NAME, i)
 /* The empty asm makes a pointer of each row: compilers would rather add the row's offset at each step. */
-#define ROW(i, V)                      \
-  const float *a##i = a + t->a_row[i]; \
+#define ROW(i, V)                   \
+  const float *a##i = a + a_row[i]; \
   __asm__("" : "+r"(a##i));
-#define LOAD(i, v)     c##i##_##v = vec_load(c + t->c_row[i] + AT(v, c_panel));
+#define LOAD(i, v)     c##i##_##v = vec_load(c + c_row[i] + AT(v, c_panel));
 #define LOAD_ROW(i, V) VECS_##V(LOAD, i)
 #define INIT(i, v)     c##i##_##v = start_##v;
 #define INIT_ROW(i, V) VECS_##V(INIT, i)
@@ -78,7 +79,7 @@ struct tile {
 #define STEP_ROW(i, V)          \
   vec x##i = vec_all(a##i[at]); \
   VECS_##V(STEP, i)
-#define STORE(i, v)     vec_store(c + t->c_row[i] + AT(v, c_panel), c##i##_##v);
+#define STORE(i, v)     vec_store(c + c_row[i] + AT(v, c_panel), c##i##_##v);
 #define STORE_ROW(i, V) VECS_##V(STORE, i)
 
 /* Sums of R rows by V vectors before and after the steps. */
@@ -90,34 +91,41 @@ struct tile {
   ROWS_##R(NAME_ROW, V) if (t->add) { ROWS_##R(LOAD_ROW, V) } \
   else {VECS_##V(START, 0) ROWS_##R(INIT_ROW, V)} ROWS_##R(ROW, V)
 #define END(R, V) ROWS_##R(STORE_ROW, V)
+#define EACH_TILE(R)                                                                   \
+  const int32_t *a_row = t->a_row, *c_row = t->c_row, *end_row = a_row + t->tiles * R; \
+  for (; a_row < end_row; a_row += R, c_row += R)
 
-#define TILE(R, V)                                          \
-  static void tile_##R##_##V(const struct tile *t) {        \
-    BEGIN(R, V)                                             \
-    const struct tap *tap = t->taps, *end = tap + t->depth; \
-    for (; tap < end; tap++) {                              \
-      int64_t at = tap->a;                                  \
-      const float *b = t->b + tap->b;                       \
-      VECS_##V(COLUMN, 0) ROWS_##R(STEP_ROW, V)             \
-    }                                                       \
-    END(R, V)                                               \
+#define TILE(R, V)                                            \
+  static void tile_##R##_##V(const struct tile *t) {          \
+    EACH_TILE(R) {                                            \
+      BEGIN(R, V)                                             \
+      const struct tap *tap = t->taps, *end = tap + t->depth; \
+      for (; tap < end; tap++) {                              \
+        int64_t at = tap->a;                                  \
+        const float *b = t->b + tap->b;                       \
+        VECS_##V(COLUMN, 0) ROWS_##R(STEP_ROW, V)             \
+      }                                                       \
+      END(R, V)                                               \
+    }                                                         \
   }
 
-#define WIDE(R, V)                                                    \
-  static void wide_##R##_##V(const struct tile *t) {                  \
-    BEGIN(R, V)                                                       \
-    int64_t a_step = t->a_step, b_step = t->b_step, skip = t->skip;   \
-    const struct run *run = t->runs;                                  \
-    for (int64_t left = t->depth; left > 0; run++, skip = 0) {        \
-      int64_t at = run->a + skip * a_step, steps = run->count - skip; \
-      const float *b = t->b + run->b + skip * b_step;                 \
-      if (steps > left) steps = left;                                 \
-      left -= steps;                                                  \
-      for (; steps > 0; steps--, at += a_step, b += b_step) {         \
-        VECS_##V(COLUMN, 0) ROWS_##R(STEP_ROW, V)                     \
-      }                                                               \
-    }                                                                 \
-    END(R, V)                                                         \
+#define WIDE(R, V)                                                      \
+  static void wide_##R##_##V(const struct tile *t) {                    \
+    EACH_TILE(R) {                                                      \
+      BEGIN(R, V)                                                       \
+      int64_t a_step = t->a_step, b_step = t->b_step, skip = t->skip;   \
+      const struct run *run = t->runs;                                  \
+      for (int64_t left = t->depth; left > 0; run++, skip = 0) {        \
+        int64_t at = run->a + skip * a_step, steps = run->count - skip; \
+        const float *b = t->b + run->b + skip * b_step;                 \
+        if (steps > left) steps = left;                                 \
+        left -= steps;                                                  \
+        for (; steps > 0; steps--, at += a_step, b += b_step) {         \
+          VECS_##V(COLUMN, 0) ROWS_##R(STEP_ROW, V)                     \
+        }                                                               \
+      }                                                                 \
+      END(R, V)                                                         \
+    }                                                                   \
   }
 
 #if VL == 1
@@ -234,21 +242,24 @@ static struct place_in_runs walk(const struct product *p, struct place_in_runs p
 static void product_columns(const struct product *p, struct tile *t, int64_t v, bool first,
                             void (*const *run)(const struct tile *)) {
   enum { PER_PANEL = BLOCK / VL };
-  int64_t row_tiles = (p->rows + TILE_ROWS - 1) / TILE_ROWS;
+  int64_t row_tiles = (p->rows + TILE_ROWS - 1) / TILE_ROWS; /* rows are dealt evenly: 25 are five times 5, */
+  int64_t least = p->rows / row_tiles, more = p->rows % row_tiles; /* 26 are 6 and four times 5 */
   t->b = p->b + v / PER_PANEL * p->b_panel + v % PER_PANEL * VL;
   t->c = p->c + v / PER_PANEL * p->c_panel + v % PER_PANEL * VL;
   t->start = p->start && first ? p->start + v * VL : NULL;
-  for (int64_t i = 0, row = 0; i < row_tiles; i++) { /* rows are dealt evenly: 25 rows make five tiles of 5 */
-    int64_t next = p->rows * (i + 1) / row_tiles;
-    t->a_row = p->a_row + row;
-    t->c_row = p->c_row + row;
-    run[next - row](t);
-    row = next;
-  }
+  t->a_row = p->a_row;
+  t->c_row = p->c_row;
+  t->tiles = more;
+  if (more) run[least + 1](t);
+  t->a_row += more * (least + 1);
+  t->c_row += more * (least + 1);
+  t->tiles = row_tiles - more;
+  run[least](t);
 }
 
 static void kernel_product(const struct product *p) {
   int64_t vectors = (p->columns + VL - 1) / VL, blocks = p->depth ? (p->depth + DEPTH - 1) / DEPTH : 1;
+  if (p->rows == 0) return;
   bool few = p->rows < WIDE_ROWS;
   int widest = few ? most_vectors[p->rows] : 2;
   struct tap taps[DEPTH];

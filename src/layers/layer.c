@@ -75,6 +75,26 @@ void each_image(const struct view *y, const struct view *x, struct shard shard,
   for (int64_t n = shard.n0; n < shard.n1; n++) run(image(y, n), image(x, n), view_blocks(y) * y->plane);
 }
 
+void each_element(const struct view *y, const struct view *x, struct shard shard,
+                  void (*run)(float *y, const float *x, int64_t count)) {
+  enum { HALF = BLOCK / 2, PIXELS = 64 };
+  int64_t last = view_blocks(y) - 1, whole = (last + (view_width(y, last) > HALF)) * y->plane;
+  for (int64_t n = shard.n0; n < shard.n1; n++) {
+    if (whole) run(image(y, n), image(x, n), whole);
+    for (int64_t i = whole; i < (last + 1) * y->plane; i += PIXELS * BLOCK) {
+      float half[PIXELS * HALF];
+      int64_t left = (last + 1) * y->plane - i, pixels = left < PIXELS * BLOCK ? left / BLOCK : PIXELS;
+      const float *from = image(x, n) + i;
+      float *to = image(y, n) + i;
+      memset(half + pixels / 2 * BLOCK, 0,
+             pixels % 2 * BLOCK * sizeof *half); /* an odd pixel is half a block */
+      for (int64_t k = 0; k < pixels; k++) memcpy(half + k * HALF, from + k * BLOCK, HALF * sizeof *half);
+      run(half, half, (pixels + 1) / 2 * BLOCK);
+      for (int64_t k = 0; k < pixels; k++) memcpy(to + k * BLOCK, half + k * HALF, HALF * sizeof *half);
+    }
+  }
+}
+
 void each_image_backward(const struct view *dx, const struct view *dy, const struct view *y,
                          struct shard shard,
                          void (*run)(float *dx, const float *dy, const float *y, int64_t count)) {

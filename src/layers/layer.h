@@ -219,6 +219,9 @@ void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups,
 /* Calls run(y, x, count) for every image n0 .. n1-1, on whole channel blocks. */
 void each_image(const struct view *y, const struct view *x, struct shard shard,
                 void (*run)(float *y, const float *x, int64_t count));
+/* Likewise, for what takes long: a last block that is at most half full is packed first. */
+void each_element(const struct view *y, const struct view *x, struct shard shard,
+                  void (*run)(float *y, const float *x, int64_t count));
 /* Likewise run(dx, dy, y, count). */
 void each_image_backward(const struct view *dx, const struct view *dy, const struct view *y,
                          struct shard shard,

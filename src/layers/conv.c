@@ -21,8 +21,10 @@
 enum {
   WEIGHT,
   BIAS,
-  FEW_ROWS = 6, /* an average piece of fewer rows is taken of several images at once */
+  FEW_ROWS = 6,      /* an average piece of fewer rows is taken of several images at once: */
+  AT_HAND = 1 << 16, /* so many that x and y take about so many floats */
   MOST_IMAGES = 32,
+  ENOUGH_DEPTH = 64, /* positions of so many images that chains of backward_weights are about so long */
 };
 
 struct config {
@@ -72,9 +74,9 @@ struct pieces {
 struct tables {
   /* one group: c input channels, k taps, fn filters in panels; its dx in c_panels panels of 16 */
   int64_t c, k, fn, panels, c_panels, positions, inputs; /* positions of y; of x */
-  bool aligned, c_aligned; /* groups of filters, of channels, begin at a panel of y, of dx */
-  int64_t images;          /* how many one product may take: where one image is but a few rows */
-  int64_t tap_step;        /* floats of x from one tap of a run to the next */
+  bool aligned, c_aligned;    /* groups of filters, of channels, begin at a panel of y, of dx */
+  int64_t images, sum_images; /* how many one product may take: of rows; of the chains of backward_weights */
+  int64_t tap_step;           /* floats of x from one tap of a run to the next */
   struct pieces forward, data, weights;
   struct view padded; /* a copy of x with its padding for backward_weights, where plane is not 0 */
   int64_t padded_at;  /* in scratch */
@@ -390,8 +392,14 @@ static void book(const void *config_, struct ledger *l) {
   int64_t data_pieces = l->wants_dx ? walk_pieces(config, l, t, DATA, NULL) : 1;
   bool few = t->positions < FEW_ROWS * walk_pieces(config, l, t, FORWARD, NULL) ||
              (l->wants_dx && t->inputs < FEW_ROWS * data_pieces);
-  l->whole_batch = few && t->aligned && t->c_aligned && x->block == BLOCK;
-  t->images = !l->whole_batch ? 1 : l->group < MOST_IMAGES ? l->group : MOST_IMAGES;
+  t->images = t->sum_images = 1;
+  if (few && t->aligned && t->c_aligned && x->block == BLOCK) {
+    t->images = clip(AT_HAND / (view_blocks(x) * x->plane + view_blocks(y) * y->plane), MOST_IMAGES);
+    t->images = t->images < 6 ? 2 + t->images / 4 * 2 : t->images / 6 * 6; /* rows of whole tiles */
+    if (t->images > l->group) t->images = l->group;
+    l->images = t->images;
+    t->sum_images = clip(ENOUGH_DEPTH / t->positions, t->images - 1) + 1;
+  }
 
   book_pieces(config, l, t, FORWARD, &t->forward);
   if (!l->training) return;
@@ -577,7 +585,7 @@ static void backward_weights(const struct step *s, struct shard shard) {
   const struct tables *t = s->tables;
   float *scratch = s->scratch + shard.thread * s->scratch_stride;
   for (int64_t n = shard.n0, images; n < shard.n1; n += images) {
-    images = images_from(t, shard, n);
+    images = shard.n1 - n < t->sum_images ? shard.n1 - n : t->sum_images;
     float *partial = s->partial + n / s->group * s->partial_stride;
     bool first = n % s->group == 0, last = (n + images) % s->group == 0 || n + images == shard.batch;
     if (first) memset(partial, 0, (size_t)s->partial_stride * sizeof *partial);

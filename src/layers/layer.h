@@ -129,9 +129,10 @@ struct ledger {
   } weight[MAX_WEIGHTS];
   int weights;
 
-  bool in_place;                     /* y may stand where x[0] stood, and dx where dy did */
-  bool keeps_x, keeps_y;             /* backward reads them */
-  bool whole_batch;                  /* runs best on many images at once; else few stay in the cache */
+  bool in_place;         /* y may stand where x[0] stood, and dx where dy did */
+  bool keeps_x, keeps_y; /* backward reads them */
+  bool whole_batch;      /* runs best on a whole group of images, and alone */
+  int64_t images;        /* else: on so many at a time; 0 means 1, for values that stay in the cache */
   int64_t forward_parts, data_parts; /* 0: forward runs image by image or group by group; else in so many
                                         parts over all images of the call; likewise backward_data */
   int64_t saved;                     /* floats an image from forward to backward, a multiple of 16 */

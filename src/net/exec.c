@@ -39,13 +39,36 @@ static const struct step *step_of(const cnn_plan *plan, int thread, int i) {
   return &plan->steps[(int64_t)thread * plan->net->count + i];
 }
 
+/* Of this thread's steps in a segment: let passing values of image n be the first ones at hand. */
+static void move_on(cnn_plan *plan, int thread, const struct segment *segment, int64_t n) {
+  for (int i = segment->first; i <= segment->last; i++) {
+    struct step *step = &plan->steps[(int64_t)thread * plan->net->count + i];
+    struct view *views[2 + 2 * MAX_INPUTS] = {&step->y, &step->dy};
+    for (int k = 0; k < step->inputs; k++) views[2 + 2 * k] = &step->x[k], views[3 + 2 * k] = &step->dx[k];
+    for (int k = 0; k < 2 + 2 * step->inputs; k++)
+      if (views[k]->slot) views[k]->data = views[k]->slot - n * views[k]->image;
+  }
+}
+
+/* The images of a group are dealt evenly to as few turns as a segment can take them in. */
+static int64_t turns_of(const struct segment *segment, struct shard group) {
+  return (group.n1 - group.n0 + segment->images - 1) / segment->images;
+}
+
+static struct shard turn_of(struct shard group, int64_t i, int64_t turns) {
+  struct shard shard = group;
+  int64_t images = group.n1 - group.n0;
+  shard.n0 = group.n0 + images * i / turns;
+  shard.n1 = group.n0 + images * (i + 1) / turns;
+  return shard;
+}
+
 static void forward_segment(const struct pass *run, const struct segment *segment, struct shard group) {
   const cnn_plan *plan = run->plan;
   int last = plan->net->count - 1;
-  for (int64_t n = group.n0; n < group.n1; n += segment->images) {
-    struct shard shard = group;
-    shard.n0 = n;
-    shard.n1 = n + segment->images < group.n1 ? n + segment->images : group.n1;
+  for (int64_t turn = 0, turns = turns_of(segment, group); turn < turns; turn++) {
+    struct shard shard = turn_of(group, turn, turns);
+    move_on(run->plan, group.thread, segment, shard.n0);
     for (int i = segment->first; i <= segment->last; i++)
       if (!(run->backward && plan->joined && i == last))
         plan->net->bricks[i].class->forward(step_of(plan, shard.thread, i), shard);
@@ -55,10 +78,9 @@ static void forward_segment(const struct pass *run, const struct segment *segmen
 static void backward_segment(const struct pass *run, const struct segment *segment, struct shard group) {
   const cnn_plan *plan = run->plan;
   int last = plan->net->count - 1;
-  for (int64_t n = group.n0; n < group.n1; n += segment->images) {
-    struct shard shard = group;
-    shard.n0 = n;
-    shard.n1 = n + segment->images < group.n1 ? n + segment->images : group.n1;
+  for (int64_t turn = 0, turns = turns_of(segment, group); turn < turns; turn++) {
+    struct shard shard = turn_of(group, turn, turns);
+    move_on(run->plan, group.thread, segment, shard.n0);
     for (int i = segment->last; i >= segment->first; i--) {
       const struct step *step = step_of(plan, shard.thread, i);
       const struct layer_class *class = plan->net->bricks[i].class;
@@ -201,15 +223,17 @@ static void run_layer_group(void *context, int64_t task, int thread) {
   const cnn_plan *plan = run->plan;
   const struct layer_class *class = plan->net->bricks[run->brick].class;
   const struct step *step = step_of(plan, thread, run->brick);
-  const struct ledger *ledger = &plan->planned[run->brick].ledger;
-  int64_t group = plan->options.group, images = ledger->whole_batch ? group : 1;
-  int64_t end = (task + 1) * group < run->batch ? (task + 1) * group : run->batch;
-  for (int64_t n = task * group; n < end; n += images) {
-    struct shard shard = {.n0 = n,
-                          .n1 = n + images < end ? n + images : end,
-                          .batch = run->batch,
-                          .thread = thread,
-                          .chance = &plan->chance};
+  const struct segment *segment = plan->segments;
+  while (segment->last < run->brick) segment++;
+  int64_t n0 = task * plan->options.group, n1 = n0 + plan->options.group;
+  struct shard group = {.n0 = n0,
+                        .n1 = n1 < run->batch ? n1 : run->batch,
+                        .batch = run->batch,
+                        .thread = thread,
+                        .chance = &plan->chance};
+  for (int64_t turn = 0, turns = turns_of(segment, group); turn < turns; turn++) {
+    struct shard shard = turn_of(group, turn, turns);
+    move_on(run->plan, thread, segment, shard.n0);
     if (run->direction == CNN_FORWARD) class->forward(step, shard);
     if (run->direction == CNN_BACKWARD_DATA) class->backward_data(step, shard);
     if (run->direction == CNN_BACKWARD_WEIGHTS) class->backward_weights(step, shard);
@@ -276,7 +300,9 @@ cnn_status exec_find_not_finite(cnn_plan *plan, int64_t batch) {
       return CNN_FAIL(CNN_E_NUMERIC, "image %" PRId64 " of the batch holds a value that is not finite", n);
     for (int i = 1; i < plan->net->count; i++) {
       struct shard shard = {.n0 = n, .n1 = n + 1, .batch = batch, .chance = &plan->chance};
-      plan->net->bricks[i].class->forward(&plan->steps[i], shard);
+      move_on(plan, 0, &(struct segment){.first = i, .last = i}, n);
+      do plan->net->bricks[i].class->forward(&plan->steps[i], shard);
+      while (++shard.part < plan->planned[i].ledger.forward_parts);
       if (!image_finite(&plan->steps[i].y, n))
         return CNN_FAIL(CNN_E_NUMERIC,
                         "the output of '%s' is not finite, first in image group %" PRId64 " (image %" PRId64

@@ -242,9 +242,9 @@ static struct place_in_runs walk(const struct product *p, struct place_in_runs p
                                  struct tap *taps) {
   while (steps > 0) {
     int64_t here = place.run->count - place.skip < steps ? place.run->count - place.skip : steps;
-    int64_t a = place.run->a + place.skip * p->a_step, b = place.run->b + place.skip * p->b_step;
-    for (int64_t i = 0; taps && i < here; i++, a += p->a_step, b += p->b_step)
-      *taps++ = (struct tap){(int32_t)a, (int32_t)b};
+    int32_t a_step = (int32_t)p->a_step, b_step = (int32_t)p->b_step, skip = (int32_t)place.skip;
+    struct tap tap = {place.run->a + skip * a_step, place.run->b + skip * b_step};
+    for (int64_t i = 0; taps && i < here; i++, tap.a += a_step, tap.b += b_step) *taps++ = tap;
     steps -= here;
     place.skip += here;
     if (place.skip == place.run->count) place = (struct place_in_runs){place.run + 1, 0};

@@ -22,6 +22,7 @@ enum {
   PART_PANELS = 2,     /* panels of units that one part of forward computes, for PART_IMAGES at most */
   PART_IMAGES = 48,
   PART_ACROSS = 1 << 14, /* weights that one part of backward_data lays across, about */
+  FEW_IMAGES = 4,
   FEW_WEIGHTS = 1 << 14, /* up to so many: not worth parts, each group goes through on its own */
 };
 
@@ -125,7 +126,7 @@ static void book(const void *config, struct ledger *l) {
     if (t->across * c->units * BLOCK > l->scratch) l->scratch = t->across * c->units * BLOCK;
   }
   if (inputs * c->units > FEW_WEIGHTS) {
-    t->unit_parts = l->batch < 4 ? panels : (panels + PART_PANELS - 1) / PART_PANELS;
+    t->unit_parts = l->batch < FEW_IMAGES ? panels : (panels + PART_PANELS - 1) / PART_PANELS;
     t->image_parts = (l->batch + PART_IMAGES - 1) / PART_IMAGES;
     l->forward_parts = t->unit_parts * t->image_parts;
     if (l->wants_dx) l->data_parts = (places + t->across - 1) / t->across;
@@ -280,10 +281,10 @@ static int64_t group_size(const struct step *s, int64_t g, int64_t batch) {
   return batch - g * s->group < s->group ? batch - g * s->group : s->group;
 }
 
-/* Finished gradients of `count` weights from place `at` of the range on. */
-static void hand_over(const struct step *s, int64_t at, const float *sums, int64_t count,
-                      struct shard shard) {
-  memcpy(s->gradient + at, sums, (size_t)count * sizeof *sums);
+/* Join the groups' sums of `count` weights from place `at` of the range on: their gradient is final. */
+static void join(const struct step *s, int64_t at, float *sums, int64_t groups, int64_t stride, int64_t count,
+                 struct shard shard) {
+  sum_groups(s->kernels, s->gradient + at, sums, groups, stride, count);
   if (shard.collector) shard.collector->take(shard.collector->context, s->gradient + at, count);
 }
 
@@ -297,8 +298,7 @@ static void backward_bias(const struct step *s, int64_t batch, float *sums, stru
                                 s->dy.image, group_size(s, g, batch));
       s->kernels->sum_lanes(sums + g * count + panel * BLOCK, lanes);
     }
-  sum_groups(s->kernels, sums, groups, count, count);
-  hand_over(s, s->weight_at[BIAS], sums, count, shard);
+  join(s, s->weight_at[BIAS], sums, groups, count, count, shard);
 }
 
 /* Part p: some rows of the weight gradient, for some panels of units; one chain a group of images. */
@@ -333,10 +333,9 @@ static void backward_weights(const struct step *s, struct shard shard) {
         .c_panel = rows * BLOCK};
     s->kernels->product(&p);
   }
-  sum_groups(s->kernels, sums, groups, count, count);
   for (int64_t panel = 0; panel < panels; panel++)
-    hand_over(s, ((first + panel) * t->inputs + from) * BLOCK, sums + panel * rows * BLOCK, rows * BLOCK,
-              shard);
+    join(s, ((first + panel) * t->inputs + from) * BLOCK, sums + panel * rows * BLOCK, groups, count,
+         rows * BLOCK, shard);
 }
 
 static const char *const examples[] = {"in=3x4x3x5 units=7",     "in=2x20x1x1 units=10 bias=no",

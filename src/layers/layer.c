@@ -61,11 +61,16 @@ void book_in_place(const void *config, struct ledger *ledger) {
   ledger->keeps_y = true;
 }
 
-void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups, int64_t stride,
+void sum_groups(const struct kernel_table *kernels, float *to, float *sums, int64_t groups, int64_t stride,
                 int64_t count) {
-  for (int64_t step = 1; step < groups; step *= 2)
+  int64_t step = 1;
+  for (; 2 * step < groups; step *= 2)
     for (int64_t g = 0; g + step < groups; g += 2 * step)
-      kernels->add(sums + g * stride, sums + (g + step) * stride, count);
+      kernels->add(sums + g * stride, sums + g * stride, sums + (g + step) * stride, count);
+  if (groups > 1)
+    kernels->add(to, sums, sums + step * stride, count);
+  else
+    memcpy(to, sums, (size_t)count * sizeof *to);
 }
 
 static float *image(const struct view *v, int64_t n) { return v->data + n * v->image; }

@@ -212,9 +212,9 @@ cnn_status window_shape(const int64_t kernel[2], const int64_t stride[2], const 
 
 extern const char *const round_choices[];
 
-/* The first `count` floats of sums become the sum of those `stride` apart, one for each group, by a binary
- * tree: neighbours first. The one order in which gradients of groups of images are ever added. */
-void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups, int64_t stride,
+/* to[0 .. count-1] = the sum of those at sums and `stride` apart, one for each group, by a binary tree:
+ * neighbours first. The one order in which gradients of groups of images are ever added. sums are used up. */
+void sum_groups(const struct kernel_table *kernels, float *to, float *sums, int64_t groups, int64_t stride,
                 int64_t count);
 
 /* Calls run(y, x, count) for every image n0 .. n1-1, on whole channel blocks. */

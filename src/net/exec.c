@@ -132,8 +132,8 @@ static void run_collect(void *context, int64_t task, int thread) {
   }
   int64_t count = step->range - job->part < SUM_RANGE ? step->range - job->part : SUM_RANGE;
   int64_t groups = (run->batch + step->group - 1) / step->group;
-  sum_groups(step->kernels, step->partial + job->part, groups, step->partial_stride, count);
-  memcpy(step->gradient + job->part, step->partial + job->part, (size_t)count * sizeof(float));
+  sum_groups(step->kernels, step->gradient + job->part, step->partial + job->part, groups,
+             step->partial_stride, count);
   if (collector.take) collector.take(collector.context, step->gradient + job->part, count);
 }
 

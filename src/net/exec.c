@@ -22,6 +22,7 @@ struct pass {
     int first, past;
   } forward, back;
   bool load, scored;
+  int64_t task_images;
   int brick; /* or of the parts of one brick, or one brick in one direction */
   cnn_direction direction;
   int64_t first_job; /* of a round of collect */
@@ -94,7 +95,7 @@ static void backward_segment(const struct pass *run, const struct segment *segme
 static void run_group(void *context, int64_t task, int thread) {
   const struct pass *run = context;
   const cnn_plan *plan = run->plan;
-  int64_t n0 = task * plan->options.group, n1 = n0 + plan->options.group;
+  int64_t n0 = task * run->task_images, n1 = n0 + run->task_images;
   struct shard group = {
       .n0 = n0, .n1 = n1 < run->batch ? n1 : run->batch, .batch = run->batch, .thread = thread};
   if (run->backward) group.chance = &plan->chance;
@@ -137,8 +138,21 @@ static void run_collect(void *context, int64_t task, int thread) {
   if (collector.take) collector.take(collector.context, step->gradient + job->part, count);
 }
 
+/* Images of a task: a group, since gradients are summed group by group. Where there are none, a quarter of
+ * it, so that threads end together; but as many as any of the segments takes at a time. */
+static int64_t task_images(const struct pass *run) {
+  const cnn_plan *plan = run->plan;
+  int64_t images = plan->options.group;
+  if (run->back.first < run->back.past) return images;
+  images = (images + 3) / 4;
+  for (int s = run->forward.first; s < run->forward.past; s++)
+    if (plan->segments[s].images > images) images = plan->segments[s].images;
+  return images;
+}
+
 static void groups(struct pass *run) {
-  int64_t tasks = (run->batch + run->plan->options.group - 1) / run->plan->options.group;
+  run->task_images = task_images(run);
+  int64_t tasks = (run->batch + run->task_images - 1) / run->task_images;
   threads_run(run->plan->options.threads, tasks, run_group, run);
   run->load = run->scored = false;
   run->forward = run->back = (struct stretch){0};

@@ -139,37 +139,42 @@ TILE(1, 1)
 TILE(1, 2)
 TILE(2, 1)
 TILE(2, 2)
-WIDE(1, 1) WIDE(1, 2)
+WIDE(1, 1)
+WIDE(1, 2)
 #elif VL == 16
 TILE(1, 1)
 TILE(1, 2)
 TILE(2, 1)
 TILE(2, 2)
-TILE(3, 1) TILE(3, 2) TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2)
-    TILE(8, 1) TILE(8, 2) TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2) TILE(11, 1) TILE(11, 2) TILE(12, 1)
-        TILE(12, 2) WIDE(1, 1) WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 8) WIDE(3, 1) WIDE(3, 2)
-            WIDE(3, 6) WIDE(4, 1) WIDE(4, 2) WIDE(4, 4)
+TILE(3, 1)
+TILE(3, 2)
+TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
+    TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2) TILE(11, 1) TILE(11, 2) TILE(12, 1) TILE(12, 2) WIDE(1, 1)
+        WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 8) WIDE(3, 1) WIDE(3, 2) WIDE(3, 6) WIDE(4, 1)
+            WIDE(4, 2) WIDE(4, 4)
 #elif VL == 4
 TILE(1, 1)
 TILE(1, 2)
 TILE(2, 1)
 TILE(2, 2)
-TILE(3, 1) TILE(3, 2) TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2)
-    TILE(8, 1) TILE(8, 2) WIDE(1, 1) WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 8) WIDE(3, 1)
-        WIDE(3, 2) WIDE(3, 4) WIDE(4, 1) WIDE(4, 2) WIDE(4, 4)
+TILE(3, 1)
+TILE(3, 2)
+TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
+    WIDE(1, 1) WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 8) WIDE(3, 1) WIDE(3, 2) WIDE(3, 4)
+        WIDE(4, 1) WIDE(4, 2) WIDE(4, 4)
 #else
 TILE(1, 1)
 TILE(1, 2)
 TILE(2, 1)
 TILE(2, 2)
-TILE(3, 1) TILE(3, 2) TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(8, 1)
-    WIDE(1, 1) WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 6) WIDE(3, 1) WIDE(3, 2) WIDE(3, 4)
+TILE(3, 1)
+TILE(3, 2)
+TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(8, 1) WIDE(1, 1) WIDE(1, 2)
+    WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 6) WIDE(3, 1) WIDE(3, 2) WIDE(3, 4)
 #endif
 
 #if VL == 1
-    enum {
-      WIDE_ROWS = 2
-    }; /* up to here rows are few */
+enum { WIDE_ROWS = 2 }; /* up to here rows are few */
 static const int most_vectors[WIDE_ROWS] = {2, 2};
 static void (*const tiles[3][TALL_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */

@@ -4,7 +4,7 @@
  *
  * Nothing is kept for backward: what is dropped is a function of the seed, the image's number in the run, the
  * layer and the element (struct chance), drawn again. Elements count in the order they stand in memory,
- * channel block by channel block without halos; 64 of them, e to e + 63, take the words of Philox's calls e /
+ * channel block by channel block; 64 of them, e to e + 63, take the words of Philox's calls e /
  * 4 to e / 4 + 15: element i word i % 64 / 16 of call e / 4 + i % 16. Of a word the upper 24 bits decide. */
 #include <math.h>
 #include <string.h>

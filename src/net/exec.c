@@ -276,7 +276,8 @@ cnn_status exec_find_not_finite(cnn_plan *plan, int64_t batch) {
       return CNN_FAIL(CNN_E_NUMERIC, "image %" PRId64 " of the batch holds a value that is not finite", n);
     for (int i = 1; i < plan->net->count; i++) {
       struct shard shard = {.n0 = n, .n1 = n + 1, .batch = batch, .chance = &plan->chance};
-      plan->net->bricks[i].class->forward(&plan->steps[i], shard);
+      for (; shard.part == 0 || shard.part < plan->planned[i].ledger.forward_parts; shard.part++)
+        plan->net->bricks[i].class->forward(&plan->steps[i], shard);
       if (!image_finite(&plan->steps[i].y, n))
         return CNN_FAIL(CNN_E_NUMERIC,
                         "the output of '%s' is not finite, first in image group %" PRId64 " (image %" PRId64

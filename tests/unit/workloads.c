@@ -148,6 +148,46 @@ static void bits(void **state) {
   }
 }
 
+/* ---- predictions ---- */
+
+/* An image gives the same bits alone and among others, from a plan for one and from one for training many. */
+static void predictions(void **state) {
+  (void)state;
+  enum { N = 34 };
+  for (const struct workload *w = workloads; w < workloads + WORKLOADS; w++) {
+    cnn_net *net;
+    cnn_plan *one, *many;
+    cnn_plan_options options = {.mode = CNN_INFER, .batch = 1, .seed = 1, .threads = 1};
+    if (!w->batch) continue;
+    ok(cnn_net_load(w->net, &net));
+    ok(cnn_plan_new(net, &options, &one));
+    options = (cnn_plan_options){.mode = CNN_TRAIN, .batch = N, .seed = 1, .threads = 3};
+    ok(cnn_plan_new(net, &options, &many));
+    cnn_shape in = cnn_net_input(net), out = cnn_net_output(net);
+    int64_t pixels = in.c * in.h * in.w, classes = out.c;
+    float *x = malloc((size_t)(N * pixels) * sizeof *x), *y = malloc((size_t)(N * classes) * sizeof *y),
+          *alone = malloc((size_t)classes * sizeof *alone);
+    assert_true(x && y && alone);
+    uint32_t random = 1;
+    for (int64_t i = 0; i < N * pixels; i++)
+      x[i] = (float)((random = random * 1664525U + 1013904223U) >> 24) / 255;
+    in.n = out.n = N;
+    ok(cnn_plan_forward(many, (cnn_tensor){x, in}, (cnn_tensor){y, out}));
+    in.n = out.n = 1;
+    for (int i = 0; i < N; i++) {
+      ok(cnn_plan_forward(one, (cnn_tensor){x + i * pixels, in}, (cnn_tensor){alone, out}));
+      if (memcmp(alone, y + i * classes, (size_t)classes * sizeof *y) != 0)
+        fail_msg("%s: image %d gives other bits alone", w->net, i);
+    }
+    free(alone);
+    free(y);
+    free(x);
+    cnn_plan_free(many);
+    cnn_plan_free(one);
+    cnn_net_free(net);
+  }
+}
+
 /* ---- memory ---- */
 
 static void no_allocation(void **state) {
@@ -231,7 +271,7 @@ static void peak_memory(void **state) {
 
 int main(int argc, char **argv) {
   if (argc == 4 && strcmp(argv[1], "peak") == 0) return peak(argv[2], (int)strtol(argv[3], NULL, 10));
-  const struct CMUnitTest tests[] = {cmocka_unit_test(bits), cmocka_unit_test(no_allocation),
-                                     cmocka_unit_test(peak_memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(bits), cmocka_unit_test(predictions),
+                                     cmocka_unit_test(no_allocation), cmocka_unit_test(peak_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

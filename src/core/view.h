@@ -11,9 +11,10 @@
 #include "cnn.h"
 
 struct view {
-  float *data;                      /* channel 0 of pixel (0, 0) of image 0, NULL where there is none */
-  cnn_shape shape;                  /* n: the plan's batch */
-  int64_t block;                    /* 1 or 16 */
+  float *data;     /* channel 0 of pixel (0, 0) of image 0, NULL where there is none */
+  cnn_shape shape; /* n: the plan's batch */
+  int64_t block;   /* 1 or 16 */
+  float *slot;     /* of values that pass (net/plan.h): data of the first image at hand; else NULL */
   int64_t image, plane, row, pixel; /* floats from one image, channel block, row, pixel to the next */
 };
 

@@ -2,8 +2,8 @@
  * multiply-adds, so that every instruction set gives the same bits; a libm would not. */
 #include <math.h>
 
-static void kernel_add(float *y, const float *x, int64_t count) {
-  for (int64_t i = 0; i < count; i += VL) vec_store(y + i, vec_add(vec_load(y + i), vec_load(x + i)));
+static void kernel_add(float *y, const float *a, const float *b, int64_t count) {
+  for (int64_t i = 0; i < count; i += VL) vec_store(y + i, vec_add(vec_load(a + i), vec_load(b + i)));
 }
 
 /* max(x, 0), but NaN stays NaN: an error in the numbers must not vanish here. */

@@ -18,6 +18,12 @@
 #else
 #define TILE_ROWS 6
 #endif
+/* Tiles of one vector take more rows, for enough sums to keep the units busy. */
+#if VL == 8
+#define TALL_ROWS 8
+#else
+#define TALL_ROWS TILE_ROWS
+#endif
 enum { DEPTH = 384 };
 
 /* One step of a chain: offsets into A and B. */
@@ -130,31 +136,47 @@ struct tile {
 
 #if VL == 1
 TILE(1, 1)
-TILE(1, 2) TILE(2, 1) TILE(2, 2) WIDE(1, 1) WIDE(1, 2)
+TILE(1, 2)
+TILE(2, 1)
+TILE(2, 2)
+WIDE(1, 1)
+WIDE(1, 2)
 #elif VL == 16
 TILE(1, 1)
-TILE(1, 2) TILE(2, 1) TILE(2, 2) TILE(3, 1) TILE(3, 2) TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1)
-    TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2) TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2)
-        TILE(11, 1) TILE(11, 2) TILE(12, 1) TILE(12, 2) WIDE(1, 1) WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2)
-            WIDE(2, 8) WIDE(3, 1) WIDE(3, 2) WIDE(3, 6) WIDE(4, 1) WIDE(4, 2) WIDE(4, 4)
+TILE(1, 2)
+TILE(2, 1)
+TILE(2, 2)
+TILE(3, 1)
+TILE(3, 2)
+TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
+    TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2) TILE(11, 1) TILE(11, 2) TILE(12, 1) TILE(12, 2) WIDE(1, 1)
+        WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 8) WIDE(3, 1) WIDE(3, 2) WIDE(3, 6) WIDE(4, 1)
+            WIDE(4, 2) WIDE(4, 4)
 #elif VL == 4
 TILE(1, 1)
-TILE(1, 2) TILE(2, 1) TILE(2, 2) TILE(3, 1) TILE(3, 2) TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1)
-    TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2) WIDE(1, 1) WIDE(1, 2) WIDE(1, 8) WIDE(2, 1)
-        WIDE(2, 2) WIDE(2, 8) WIDE(3, 1) WIDE(3, 2) WIDE(3, 4) WIDE(4, 1) WIDE(4, 2) WIDE(4, 4)
+TILE(1, 2)
+TILE(2, 1)
+TILE(2, 2)
+TILE(3, 1)
+TILE(3, 2)
+TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
+    WIDE(1, 1) WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 8) WIDE(3, 1) WIDE(3, 2) WIDE(3, 4)
+        WIDE(4, 1) WIDE(4, 2) WIDE(4, 4)
 #else
 TILE(1, 1)
-TILE(1, 2) TILE(2, 1) TILE(2, 2) TILE(3, 1) TILE(3, 2) TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1)
-    TILE(6, 2) WIDE(1, 1) WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 6) WIDE(3, 1) WIDE(3, 2)
-        WIDE(3, 4)
+TILE(1, 2)
+TILE(2, 1)
+TILE(2, 2)
+TILE(3, 1)
+TILE(3, 2)
+TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(8, 1) WIDE(1, 1) WIDE(1, 2)
+    WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 6) WIDE(3, 1) WIDE(3, 2) WIDE(3, 4)
 #endif
 
 #if VL == 1
-    enum {
-      WIDE_ROWS = 2
-    }; /* up to here rows are few */
+enum { WIDE_ROWS = 2 }; /* up to here rows are few */
 static const int most_vectors[WIDE_ROWS] = {2, 2};
-static void (*const tiles[3][TILE_ROWS + 1])(const struct tile *) = {
+static void (*const tiles[3][TALL_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */
     [1] = {NULL, tile_1_1, tile_2_1},
     [2] = {NULL, tile_1_2, tile_2_2},
@@ -168,7 +190,7 @@ static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
                   WIDE_ROWS = 5
                 }; /* up to here rows are few */
 static const int most_vectors[WIDE_ROWS] = {2, 8, 8, 6, 4};
-static void (*const tiles[3][TILE_ROWS + 1])(const struct tile *) = {
+static void (*const tiles[3][TALL_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */
     [1] = {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1, tile_9_1,
            tile_10_1, tile_11_1, tile_12_1},
@@ -187,7 +209,7 @@ static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
               WIDE_ROWS = 5
             }; /* up to here rows are few */
 static const int most_vectors[WIDE_ROWS] = {2, 8, 8, 4, 4};
-static void (*const tiles[3][TILE_ROWS + 1])(const struct tile *) = {
+static void (*const tiles[3][TALL_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */
     [1] = {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1},
     [2] = {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, tile_7_2, tile_8_2},
@@ -199,13 +221,13 @@ static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
     [8] = {[1] = wide_1_8, [2] = wide_2_8},
 };
 #else
-            enum {
-              WIDE_ROWS = 4
-            }; /* up to here rows are few */
+        enum {
+          WIDE_ROWS = 4
+        }; /* up to here rows are few */
 static const int most_vectors[WIDE_ROWS] = {2, 8, 6, 4};
-static void (*const tiles[3][TILE_ROWS + 1])(const struct tile *) = {
+static void (*const tiles[3][TALL_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */
-    [1] = {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1},
+    [1] = {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1},
     [2] = {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2},
 };
 static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
@@ -228,9 +250,9 @@ static struct place_in_runs walk(const struct product *p, struct place_in_runs p
                                  struct tap *taps) {
   while (steps > 0) {
     int64_t here = place.run->count - place.skip < steps ? place.run->count - place.skip : steps;
-    int64_t a = place.run->a + place.skip * p->a_step, b = place.run->b + place.skip * p->b_step;
-    for (int64_t i = 0; taps && i < here; i++, a += p->a_step, b += p->b_step)
-      *taps++ = (struct tap){(int32_t)a, (int32_t)b};
+    int32_t a_step = (int32_t)p->a_step, b_step = (int32_t)p->b_step, skip = (int32_t)place.skip;
+    struct tap tap = {place.run->a + skip * a_step, place.run->b + skip * b_step};
+    for (int64_t i = 0; taps && i < here; i++, tap.a += a_step, tap.b += b_step) *taps++ = tap;
     steps -= here;
     place.skip += here;
     if (place.skip == place.run->count) place = (struct place_in_runs){place.run + 1, 0};
@@ -239,10 +261,10 @@ static struct place_in_runs walk(const struct product *p, struct place_in_runs p
 }
 
 /* Columns from vector v on, with tiles for so many vectors, one for each number of rows. */
-static void product_columns(const struct product *p, struct tile *t, int64_t v, bool first,
+static void product_columns(const struct product *p, struct tile *t, int64_t v, bool first, int height,
                             void (*const *run)(const struct tile *)) {
   enum { PER_PANEL = BLOCK / VL };
-  int64_t row_tiles = (p->rows + TILE_ROWS - 1) / TILE_ROWS; /* rows are dealt evenly: 25 are five times 5, */
+  int64_t row_tiles = (p->rows + height - 1) / height; /* rows are dealt evenly: 25 are five times 5, */
   int64_t least = p->rows / row_tiles, more = p->rows % row_tiles; /* 26 are 6 and four times 5 */
   t->b = p->b + v / PER_PANEL * p->b_panel + v % PER_PANEL * VL;
   t->c = p->c + v / PER_PANEL * p->c_panel + v % PER_PANEL * VL;
@@ -279,7 +301,8 @@ static void kernel_product(const struct product *p) {
     place = walk(p, place, t.depth, few ? NULL : taps);
     for (int64_t v = 0, take; v < vectors; v += take) {
       take = vectors - v >= widest ? widest : vectors - v >= 2 ? 2 : 1;
-      product_columns(p, &t, v, k == 0, few ? wide_tiles[take] : tiles[take]);
+      product_columns(p, &t, v, k == 0, take == 1 ? TALL_ROWS : TILE_ROWS,
+                      few ? wide_tiles[take] : tiles[take]);
     }
     k = next;
   }

@@ -21,7 +21,9 @@ enum {
   PART_SUMS = 1 << 15, /* and about so many sums, those of all groups of images together */
   PART_PANELS = 2,     /* panels of units that one part of forward computes, for PART_IMAGES at most */
   PART_IMAGES = 48,
-  PART_ACROSS = 1 << 14, /* weights that one part of backward_data lays across, about */
+  ACROSS_UNITS = 256, /* backward_data lays so many units across at a time, */
+  ACROSS_PANELS = 8,  /* and so many panels of places, which are one part */
+  FEW_IMAGES = 4,
   FEW_WEIGHTS = 1 << 14, /* up to so many: not worth parts, each group goes through on its own */
 };
 
@@ -46,7 +48,6 @@ struct tables {
   int64_t run_count;
   int64_t unit_parts, image_parts; /* of forward */
   int64_t row_parts, panel_parts;  /* of backward_weights */
-  int64_t across;                  /* panels of places that one part of backward_data computes */
   struct run *runs;                /* the K inputs: x, weight; runs end where lanes hold no channel */
   int32_t *inputs_at;              /* [K]: x */
   int32_t *weights_at;             /* [K]: gradient rows */
@@ -120,15 +121,13 @@ static void book(const void *config, struct ledger *l) {
     t->weights_at = ledger_table(l, (size_t)inputs * sizeof *t->weights_at);
   }
   if (l->wants_dx) {
-    t->across = PART_ACROSS / (c->units * BLOCK) + 1;
-    if (t->across > places) t->across = places;
-    if (t->across * c->units * BLOCK > l->scratch) l->scratch = t->across * c->units * BLOCK;
+    if (l->scratch < ACROSS_PANELS * ACROSS_UNITS * BLOCK) l->scratch = ACROSS_PANELS * ACROSS_UNITS * BLOCK;
   }
   if (inputs * c->units > FEW_WEIGHTS) {
-    t->unit_parts = l->batch < 4 ? panels : (panels + PART_PANELS - 1) / PART_PANELS;
+    t->unit_parts = l->batch < FEW_IMAGES ? panels : (panels + PART_PANELS - 1) / PART_PANELS;
     t->image_parts = (l->batch + PART_IMAGES - 1) / PART_IMAGES;
     l->forward_parts = t->unit_parts * t->image_parts;
-    if (l->wants_dx) l->data_parts = (places + t->across - 1) / t->across;
+    if (l->wants_dx) l->data_parts = (places + ACROSS_PANELS - 1) / ACROSS_PANELS;
   }
   if (l->step) fill_inputs(x, t);
 }
@@ -216,63 +215,62 @@ static void forward(const struct step *s, struct shard shard) {
                  shard.n0 + images * (image + 1) / t->image_parts);
 }
 
-/* Lay the weights of one panel of places across: [unit][16 places]. */
-static void lay_across(const struct step *s, int64_t panel, float *across) {
+/* Lay the weights of a panel of units, from `unit` on, and a panel of places across: [unit][16 places]. */
+static void lay_across(const struct step *s, int64_t panel, int64_t unit, float *across) {
   const struct tables *t = s->tables;
   const struct view *x = &s->x[0];
-  int64_t pixels = x->shape.h * x->shape.w, c = panel / pixels * BLOCK,
-          channels = x->shape.c - c < BLOCK ? x->shape.c - c : BLOCK;
-  for (int64_t unit = 0; unit < t->units; unit += BLOCK) {
-    int64_t lanes = t->units - unit < BLOCK ? t->units - unit : BLOCK;
-    float *to = across + unit * BLOCK;
-    const float *from = s->weight + unit * t->inputs;
-    int64_t m = order(x, c, panel / x->shape.w % x->shape.h, panel % x->shape.w);
-    if (x->block == BLOCK && lanes == BLOCK && m + BLOCK <= t->inputs) {
-      s->kernels->transpose(to, BLOCK, from + m * BLOCK, BLOCK);
-      for (int64_t i = channels; i < BLOCK; i++) /* of another pixel */
-        for (int64_t lane = 0; lane < BLOCK; lane++) to[lane * BLOCK + i] = 0;
-    } else {
-      for (int64_t i = 0; i < channels; i++) {
-        m = order(x, c + i, panel / x->shape.w % x->shape.h, panel % x->shape.w);
-        for (int64_t lane = 0; lane < lanes; lane++) to[lane * BLOCK + i] = from[m * BLOCK + lane];
-      }
-      for (int64_t i = channels; i < BLOCK; i++)
-        for (int64_t lane = 0; lane < lanes; lane++) to[lane * BLOCK + i] = 0;
-    }
-  }
+  int64_t pixels = x->shape.h * x->shape.w, c = panel / pixels * BLOCK, pixel = panel % pixels;
+  int64_t channels = x->shape.c - c < BLOCK ? x->shape.c - c : BLOCK;
+  int64_t lanes = t->units - unit < BLOCK ? t->units - unit : BLOCK;
+  int64_t h = pixel / x->shape.w, w = pixel % x->shape.w, m = order(x, c, h, w);
+  const float *weight = s->weight + unit * t->inputs;
+  if (x->block == BLOCK && lanes == BLOCK && m + BLOCK <= t->inputs)
+    s->kernels->transpose(across, BLOCK, weight + m * BLOCK, BLOCK);
+  else
+    for (int64_t i = 0; i < channels; i++)
+      for (int64_t lane = 0; lane < lanes; lane++)
+        across[lane * BLOCK + i] = weight[order(x, c + i, h, w) * BLOCK + lane];
+  for (int64_t i = channels; i < BLOCK; i++) /* of another pixel, or of none */
+    for (int64_t lane = 0; lane < lanes; lane++) across[lane * BLOCK + i] = 0;
 }
 
-/* Places of t->across panels: all of them in turn, or part by part. */
+/* Places, ACROSS_PANELS panels at a time: all of them in turn, or part by part. The units are summed over in
+ * blocks, each laid across when it is needed. */
 static void backward_data(const struct step *s, struct shard shard) {
   const struct tables *t = s->tables;
   const struct view *dx = &s->dx[0];
   float *across = s->scratch + shard.thread * s->scratch_stride;
-  struct run units = {0, 0, (int32_t)t->units};
   int32_t rows[IMAGES], to_rows[IMAGES];
   image_rows(rows, IMAGES, s->dy.image);
   image_rows(to_rows, IMAGES, dx->image);
-  int64_t from = t->unit_parts ? shard.part * t->across : 0,
-          end = t->unit_parts ? from + t->across : t->places;
-  for (; from < end && from < t->places; from += t->across) {
-    int64_t panels = t->places - from < t->across ? t->places - from : t->across;
-    for (int64_t i = 0; i < panels; i++) lay_across(s, from + i, across + i * t->units * BLOCK);
-    for (int64_t n = shard.n0; n < shard.n1; n += IMAGES) {
-      struct product p = {.a = s->dy.data + n * s->dy.image,
-                          .b = across,
-                          .c = dx->data + n * dx->image + from * BLOCK,
-                          .a_row = rows,
-                          .c_row = to_rows,
-                          .runs = &units,
-                          .a_step = 1,
-                          .b_step = BLOCK,
-                          .rows = shard.n1 - n < IMAGES ? shard.n1 - n : IMAGES,
-                          .columns = panels * BLOCK,
-                          .depth = t->units,
-                          .b_panel = t->units * BLOCK,
-                          .c_panel = BLOCK};
-      s->kernels->product(&p);
+  int64_t from = t->unit_parts ? shard.part * ACROSS_PANELS : 0,
+          end = t->unit_parts && from + ACROSS_PANELS < t->places ? from + ACROSS_PANELS : t->places;
+  for (; from < end; from += ACROSS_PANELS)
+    for (int64_t unit = 0; unit < t->units; unit += ACROSS_UNITS) {
+      int64_t panels = end - from < ACROSS_PANELS ? end - from : ACROSS_PANELS;
+      int64_t last = unit + ACROSS_UNITS < t->units ? unit + ACROSS_UNITS : t->units;
+      struct run units = {0, 0, (int32_t)(last - unit)};
+      for (int64_t u = unit; u < last; u += BLOCK) /* in the order in which weights stand in memory */
+        for (int64_t i = 0; i < panels; i++)
+          lay_across(s, from + i, u, across + i * ACROSS_UNITS * BLOCK + (u - unit) * BLOCK);
+      for (int64_t n = shard.n0; n < shard.n1; n += IMAGES) {
+        struct product p = {.a = s->dy.data + n * s->dy.image + unit,
+                            .b = across,
+                            .c = dx->data + n * dx->image + from * BLOCK,
+                            .a_row = rows,
+                            .c_row = to_rows,
+                            .runs = &units,
+                            .a_step = 1,
+                            .b_step = BLOCK,
+                            .rows = shard.n1 - n < IMAGES ? shard.n1 - n : IMAGES,
+                            .columns = panels * BLOCK,
+                            .depth = units.count,
+                            .b_panel = ACROSS_UNITS * BLOCK,
+                            .c_panel = BLOCK,
+                            .add = unit > 0};
+        s->kernels->product(&p);
+      }
     }
-  }
 }
 
 /* Images of gradient group g among the first `batch`. */
@@ -280,10 +278,10 @@ static int64_t group_size(const struct step *s, int64_t g, int64_t batch) {
   return batch - g * s->group < s->group ? batch - g * s->group : s->group;
 }
 
-/* Finished gradients of `count` weights from place `at` of the range on. */
-static void hand_over(const struct step *s, int64_t at, const float *sums, int64_t count,
-                      struct shard shard) {
-  memcpy(s->gradient + at, sums, (size_t)count * sizeof *sums);
+/* Join the groups' sums of `count` weights from place `at` of the range on: their gradient is final. */
+static void join(const struct step *s, int64_t at, float *sums, int64_t groups, int64_t stride, int64_t count,
+                 struct shard shard) {
+  sum_groups(s->kernels, s->gradient + at, sums, groups, stride, count);
   if (shard.collector) shard.collector->take(shard.collector->context, s->gradient + at, count);
 }
 
@@ -297,8 +295,7 @@ static void backward_bias(const struct step *s, int64_t batch, float *sums, stru
                                 s->dy.image, group_size(s, g, batch));
       s->kernels->sum_lanes(sums + g * count + panel * BLOCK, lanes);
     }
-  sum_groups(s->kernels, sums, groups, count, count);
-  hand_over(s, s->weight_at[BIAS], sums, count, shard);
+  join(s, s->weight_at[BIAS], sums, groups, count, count, shard);
 }
 
 /* Part p: some rows of the weight gradient, for some panels of units; one chain a group of images. */
@@ -333,10 +330,9 @@ static void backward_weights(const struct step *s, struct shard shard) {
         .c_panel = rows * BLOCK};
     s->kernels->product(&p);
   }
-  sum_groups(s->kernels, sums, groups, count, count);
   for (int64_t panel = 0; panel < panels; panel++)
-    hand_over(s, ((first + panel) * t->inputs + from) * BLOCK, sums + panel * rows * BLOCK, rows * BLOCK,
-              shard);
+    join(s, ((first + panel) * t->inputs + from) * BLOCK, sums + panel * rows * BLOCK, groups, count,
+         rows * BLOCK, shard);
 }
 
 static const char *const examples[] = {"in=3x4x3x5 units=7",     "in=2x20x1x1 units=10 bias=no",

@@ -21,8 +21,12 @@
 enum {
   WEIGHT,
   BIAS,
-  FEW_ROWS = 6, /* an average piece of fewer rows is taken of several images at once */
+  FEW_ROWS = 6,      /* an average piece of fewer rows is taken of several images at once: */
+  AT_HAND = 1 << 16, /* so many that x and y take about so many floats */
   MOST_IMAGES = 32,
+  FEW_IMAGES = 4,
+  FEW_MULTIPLY_ADDS = 1 << 17, /* up to so many an image are not worth parts */
+  ENOUGH_DEPTH = 64, /* positions of so many images that chains of backward_weights are about so long */
 };
 
 struct config {
@@ -72,9 +76,10 @@ struct pieces {
 struct tables {
   /* one group: c input channels, k taps, fn filters in panels; its dx in c_panels panels of 16 */
   int64_t c, k, fn, panels, c_panels, positions, inputs; /* positions of y; of x */
-  bool aligned, c_aligned; /* groups of filters, of channels, begin at a panel of y, of dx */
-  int64_t images;          /* how many one product may take: where one image is but a few rows */
-  int64_t tap_step;        /* floats of x from one tap of a run to the next */
+  bool aligned, c_aligned;    /* groups of filters, of channels, begin at a panel of y, of dx */
+  int64_t images, sum_images; /* how many one product may take: of rows; of the chains of backward_weights */
+  int64_t tap_step;           /* floats of x from one tap of a run to the next */
+  int64_t part_panels; /* panels of filters that one part of forward computes; 0: it goes image by image */
   struct pieces forward, data, weights;
   struct view padded; /* a copy of x with its padding for backward_weights, where plane is not 0 */
   int64_t padded_at;  /* in scratch */
@@ -390,9 +395,20 @@ static void book(const void *config_, struct ledger *l) {
   int64_t data_pieces = l->wants_dx ? walk_pieces(config, l, t, DATA, NULL) : 1;
   bool few = t->positions < FEW_ROWS * walk_pieces(config, l, t, FORWARD, NULL) ||
              (l->wants_dx && t->inputs < FEW_ROWS * data_pieces);
-  l->whole_batch = few && t->aligned && t->c_aligned && x->block == BLOCK;
-  t->images = !l->whole_batch ? 1 : l->group < MOST_IMAGES ? l->group : MOST_IMAGES;
+  t->images = t->sum_images = 1;
+  if (few && t->aligned && t->c_aligned && x->block == BLOCK) {
+    t->images = clip(AT_HAND / (view_blocks(x) * x->plane + view_blocks(y) * y->plane), MOST_IMAGES);
+    t->images = t->images < 6 ? 2 + t->images / 4 * 2 : t->images / 6 * 6; /* rows of whole tiles */
+    if (t->images > l->group) t->images = l->group;
+    l->images = t->images;
+    t->sum_images = clip(ENOUGH_DEPTH / t->positions, t->images - 1) + 1;
+  }
 
+  /* Of few images, parts of filters keep many threads busy. */
+  if (!l->training && l->batch < FEW_IMAGES && t->aligned && l->multiply_adds > FEW_MULTIPLY_ADDS) {
+    t->part_panels = t->panels < 4 ? 1 : 2;
+    l->forward_parts = config->groups * ceil_div(t->panels, t->part_panels);
+  }
   book_pieces(config, l, t, FORWARD, &t->forward);
   if (!l->training) return;
   l->partial_extra = view_blocks(y) * BLOCK * BLOCK;
@@ -473,32 +489,51 @@ static int64_t images_from(const struct tables *t, struct shard shard, int64_t n
   return shard.n1 - n < t->images ? shard.n1 - n : t->images;
 }
 
-static void forward(const struct step *s, struct shard shard) {
+/* Panels from .. to - 1 of group g's filters, for the images of a shard. */
+static void forward_panels(const struct step *s, struct shard shard, int64_t g, int64_t from, int64_t to) {
   const struct config *config = s->config;
   const struct tables *t = s->tables;
   float *scratch = s->scratch + shard.thread * s->scratch_stride;
-  for (int64_t n = shard.n0; n < shard.n1; n += t->images)
+  int64_t filter = g * t->fn + from * BLOCK;
+  for (int64_t n = shard.n0; n < shard.n1; n += t->images) {
+    float *y = s->y.data + n * s->y.image + filter / BLOCK * s->y.plane;
+    for (int64_t i = 0; i < t->forward.count; i++) {
+      const struct piece *piece = &t->forward.piece[i];
+      struct product p = {.a = s->x[0].data + n * s->x[0].image,
+                          .b = s->weight + (g * t->panels + from) * t->k * BLOCK,
+                          .c = t->aligned ? y : scratch,
+                          .a_row = piece->from,
+                          .c_row = piece->to,
+                          .runs = piece->runs + g * piece->run_count,
+                          .a_step = t->tap_step,
+                          .b_step = BLOCK,
+                          .rows = images_from(t, shard, n) * piece->rows,
+                          .columns = (to * BLOCK < t->fn ? to * BLOCK : t->fn) - from * BLOCK,
+                          .depth = piece->depth,
+                          .b_panel = t->k * BLOCK,
+                          .c_panel = s->y.plane,
+                          .start = config->bias ? s->weight + s->weight_at[BIAS] + filter : NULL};
+      s->kernels->product(&p);
+    }
+    if (!t->aligned) scratch_to_view(&s->y, n, g * t->fn, t->fn, scratch);
+  }
+}
+
+static void forward(const struct step *s, struct shard shard) {
+  const struct config *config = s->config;
+  const struct tables *t = s->tables;
+  if (t->part_panels) {
+    int64_t parts = ceil_div(t->panels, t->part_panels), from = shard.part % parts * t->part_panels;
+    forward_panels(s, shard, shard.part / parts, from,
+                   from + t->part_panels < t->panels ? from + t->part_panels : t->panels);
+    return;
+  }
+  for (int64_t n = shard.n0; n < shard.n1; n += t->images) /* all groups of an image, while it is at hand */
     for (int64_t g = 0; g < config->groups; g++) {
-      float *y = s->y.data + n * s->y.image + g * t->fn / BLOCK * s->y.plane;
-      for (int64_t i = 0; i < t->forward.count; i++) {
-        const struct piece *piece = &t->forward.piece[i];
-        struct product p = {.a = s->x[0].data + n * s->x[0].image,
-                            .b = s->weight + g * t->panels * t->k * BLOCK,
-                            .c = t->aligned ? y : scratch,
-                            .a_row = piece->from,
-                            .c_row = piece->to,
-                            .runs = piece->runs + g * piece->run_count,
-                            .a_step = t->tap_step,
-                            .b_step = BLOCK,
-                            .rows = images_from(t, shard, n) * piece->rows,
-                            .columns = t->fn,
-                            .depth = piece->depth,
-                            .b_panel = t->k * BLOCK,
-                            .c_panel = s->y.plane,
-                            .start = config->bias ? s->weight + s->weight_at[BIAS] + g * t->fn : NULL};
-        s->kernels->product(&p);
-      }
-      if (!t->aligned) scratch_to_view(&s->y, n, g * t->fn, t->fn, scratch);
+      struct shard images = shard;
+      images.n0 = n;
+      images.n1 = n + images_from(t, shard, n);
+      forward_panels(s, images, g, 0, t->panels);
     }
 }
 
@@ -577,7 +612,7 @@ static void backward_weights(const struct step *s, struct shard shard) {
   const struct tables *t = s->tables;
   float *scratch = s->scratch + shard.thread * s->scratch_stride;
   for (int64_t n = shard.n0, images; n < shard.n1; n += images) {
-    images = images_from(t, shard, n);
+    images = shard.n1 - n < t->sum_images ? shard.n1 - n : t->sum_images;
     float *partial = s->partial + n / s->group * s->partial_stride;
     bool first = n % s->group == 0, last = (n + images) % s->group == 0 || n + images == shard.batch;
     if (first) memset(partial, 0, (size_t)s->partial_stride * sizeof *partial);

@@ -61,11 +61,16 @@ void book_in_place(const void *config, struct ledger *ledger) {
   ledger->keeps_y = true;
 }
 
-void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups, int64_t stride,
+void sum_groups(const struct kernel_table *kernels, float *to, float *sums, int64_t groups, int64_t stride,
                 int64_t count) {
-  for (int64_t step = 1; step < groups; step *= 2)
+  int64_t step = 1;
+  for (; 2 * step < groups; step *= 2)
     for (int64_t g = 0; g + step < groups; g += 2 * step)
-      kernels->add(sums + g * stride, sums + (g + step) * stride, count);
+      kernels->add(sums + g * stride, sums + g * stride, sums + (g + step) * stride, count);
+  if (groups > 1)
+    kernels->add(to, sums, sums + step * stride, count);
+  else
+    memcpy(to, sums, (size_t)count * sizeof *to);
 }
 
 static float *image(const struct view *v, int64_t n) { return v->data + n * v->image; }
@@ -73,6 +78,26 @@ static float *image(const struct view *v, int64_t n) { return v->data + n * v->i
 void each_image(const struct view *y, const struct view *x, struct shard shard,
                 void (*run)(float *y, const float *x, int64_t count)) {
   for (int64_t n = shard.n0; n < shard.n1; n++) run(image(y, n), image(x, n), view_blocks(y) * y->plane);
+}
+
+void each_element(const struct view *y, const struct view *x, struct shard shard,
+                  void (*run)(float *y, const float *x, int64_t count)) {
+  enum { HALF = BLOCK / 2, PIXELS = 64 };
+  int64_t last = view_blocks(y) - 1, whole = (last + (view_width(y, last) > HALF)) * y->plane;
+  for (int64_t n = shard.n0; n < shard.n1; n++) {
+    if (whole) run(image(y, n), image(x, n), whole);
+    for (int64_t i = whole; i < (last + 1) * y->plane; i += PIXELS * BLOCK) {
+      float half[PIXELS * HALF];
+      int64_t left = (last + 1) * y->plane - i, pixels = left < PIXELS * BLOCK ? left / BLOCK : PIXELS;
+      const float *from = image(x, n) + i;
+      float *to = image(y, n) + i;
+      memset(half + pixels / 2 * BLOCK, 0,
+             pixels % 2 * BLOCK * sizeof *half); /* an odd pixel is half a block */
+      for (int64_t k = 0; k < pixels; k++) memcpy(half + k * HALF, from + k * BLOCK, HALF * sizeof *half);
+      run(half, half, (pixels + 1) / 2 * BLOCK);
+      for (int64_t k = 0; k < pixels; k++) memcpy(to + k * BLOCK, half + k * HALF, HALF * sizeof *half);
+    }
+  }
 }
 
 void each_image_backward(const struct view *dx, const struct view *dy, const struct view *y,

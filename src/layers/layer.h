@@ -129,9 +129,10 @@ struct ledger {
   } weight[MAX_WEIGHTS];
   int weights;
 
-  bool in_place;                     /* y may stand where x[0] stood, and dx where dy did */
-  bool keeps_x, keeps_y;             /* backward reads them */
-  bool whole_batch;                  /* runs best on many images at once; else few stay in the cache */
+  bool in_place;         /* y may stand where x[0] stood, and dx where dy did */
+  bool keeps_x, keeps_y; /* backward reads them */
+  bool whole_batch;      /* runs best on a whole group of images, and alone */
+  int64_t images;        /* else: on so many at a time; 0 means 1, for values that stay in the cache */
   int64_t forward_parts, data_parts; /* 0: forward runs image by image or group by group; else in so many
                                         parts over all images of the call; likewise backward_data */
   int64_t saved;                     /* floats an image from forward to backward, a multiple of 16 */
@@ -211,14 +212,17 @@ cnn_status window_shape(const int64_t kernel[2], const int64_t stride[2], const 
 
 extern const char *const round_choices[];
 
-/* The first `count` floats of sums become the sum of those `stride` apart, one for each group, by a binary
- * tree: neighbours first. The one order in which gradients of groups of images are ever added. */
-void sum_groups(const struct kernel_table *kernels, float *sums, int64_t groups, int64_t stride,
+/* to[0 .. count-1] = the sum of those at sums and `stride` apart, one for each group, by a binary tree:
+ * neighbours first. The one order in which gradients of groups of images are ever added. sums are used up. */
+void sum_groups(const struct kernel_table *kernels, float *to, float *sums, int64_t groups, int64_t stride,
                 int64_t count);
 
 /* Calls run(y, x, count) for every image n0 .. n1-1, on whole channel blocks. */
 void each_image(const struct view *y, const struct view *x, struct shard shard,
                 void (*run)(float *y, const float *x, int64_t count));
+/* Likewise, for what takes long: a last block that is at most half full is packed first. */
+void each_element(const struct view *y, const struct view *x, struct shard shard,
+                  void (*run)(float *y, const float *x, int64_t count));
 /* Likewise run(dx, dy, y, count). */
 void each_image_backward(const struct view *dx, const struct view *dy, const struct view *y,
                          struct shard shard,

@@ -13,7 +13,7 @@ static void naive(const struct naive *s) {
 }
 
 static void forward(const struct step *s, struct shard shard) {
-  each_image(&s->y, &s->x[0], shard, s->kernels->sigmoid_forward);
+  each_element(&s->y, &s->x[0], shard, s->kernels->sigmoid_forward);
 }
 
 static void backward_data(const struct step *s, struct shard shard) {

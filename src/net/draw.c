@@ -135,31 +135,37 @@ static cnn_status size_places(cnn_plan *plan) {
 }
 
 /* Cut the bricks into segments: each that shares its work out in parts, or likes whole groups, alone; the
- * others together, image by image, so that what they hand on stays in the cache. */
+ * others together, few images at a time, so that what they hand on stays in the cache. One that likes more
+ * images at a time begins a new segment. */
 static void cut_segments(cnn_plan *plan) {
   bool join = false; /* with the segment below */
   for (int i = 1; i < plan->net->count; i++) {
     const struct ledger *ledger = &plan->planned[i].ledger;
     bool parts = ledger->forward_parts || ledger->data_parts, alone = parts || ledger->whole_batch;
-    if (join && !alone)
+    if (join && !alone && !ledger->images) {
       plan->segments[plan->segment_count - 1].last = i;
-    else
-      plan->segments[plan->segment_count++] = (struct segment){i, i, alone ? plan->options.group : 1, parts};
+    } else {
+      int64_t images = alone ? plan->options.group : ledger->images ? ledger->images : 1;
+      plan->segments[plan->segment_count++] = (struct segment){i, i, images, parts};
+    }
     join = !alone;
   }
 }
 
-/* A place is passing where its whole life lies within one segment's forward, or its backward, and that
- * segment takes images one by one. */
+/* A place is passing where its whole life lies within one segment's forward, or its backward, unless many
+ * threads run that segment's parts. */
 static void find_passing(cnn_plan *plan) {
   int64_t end = 2 * plan->net->count;
   for (int s = 0; s < plan->segment_count; s++) {
     const struct segment *segment = &plan->segments[s];
-    for (int i = 0; segment->images == 1 && !segment->parts && i < plan->place_count; i++) {
+    for (int i = 0; !segment->parts && i < plan->place_count; i++) {
       struct place *place = &plan->places[i];
       bool forward = place->from >= segment->first && place->to <= segment->last;
       bool backward = place->from >= end - segment->last && place->to <= end - segment->first;
-      if (forward || backward) place->passing = true;
+      if (place->passing || !(forward || backward)) continue;
+      place->passing = true;
+      place->image = place->floats;
+      place->floats *= segment->images;
     }
   }
 }

@@ -22,6 +22,7 @@ struct pass {
     int first, past;
   } forward, back;
   bool load, scored;
+  int64_t task_images;
   int brick; /* or of the parts of one brick, or one brick in one direction */
   cnn_direction direction;
   int64_t first_job; /* of a round of collect */
@@ -39,13 +40,36 @@ static const struct step *step_of(const cnn_plan *plan, int thread, int i) {
   return &plan->steps[(int64_t)thread * plan->net->count + i];
 }
 
+/* Of this thread's steps in a segment: let passing values of image n be the first ones at hand. */
+static void move_on(cnn_plan *plan, int thread, const struct segment *segment, int64_t n) {
+  for (int i = segment->first; i <= segment->last; i++) {
+    struct step *step = &plan->steps[(int64_t)thread * plan->net->count + i];
+    struct view *views[2 + 2 * MAX_INPUTS] = {&step->y, &step->dy};
+    for (int k = 0; k < step->inputs; k++) views[2 + 2 * k] = &step->x[k], views[3 + 2 * k] = &step->dx[k];
+    for (int k = 0; k < 2 + 2 * step->inputs; k++)
+      if (views[k]->slot) views[k]->data = views[k]->slot - n * views[k]->image;
+  }
+}
+
+/* The images of a group are dealt evenly to as few turns as a segment can take them in. */
+static int64_t turns_of(const struct segment *segment, struct shard group) {
+  return (group.n1 - group.n0 + segment->images - 1) / segment->images;
+}
+
+static struct shard turn_of(struct shard group, int64_t i, int64_t turns) {
+  struct shard shard = group;
+  int64_t images = group.n1 - group.n0;
+  shard.n0 = group.n0 + images * i / turns;
+  shard.n1 = group.n0 + images * (i + 1) / turns;
+  return shard;
+}
+
 static void forward_segment(const struct pass *run, const struct segment *segment, struct shard group) {
   const cnn_plan *plan = run->plan;
   int last = plan->net->count - 1;
-  for (int64_t n = group.n0; n < group.n1; n += segment->images) {
-    struct shard shard = group;
-    shard.n0 = n;
-    shard.n1 = n + segment->images < group.n1 ? n + segment->images : group.n1;
+  for (int64_t turn = 0, turns = turns_of(segment, group); turn < turns; turn++) {
+    struct shard shard = turn_of(group, turn, turns);
+    move_on(run->plan, group.thread, segment, shard.n0);
     for (int i = segment->first; i <= segment->last; i++)
       if (!(run->backward && plan->joined && i == last))
         plan->net->bricks[i].class->forward(step_of(plan, shard.thread, i), shard);
@@ -55,10 +79,9 @@ static void forward_segment(const struct pass *run, const struct segment *segmen
 static void backward_segment(const struct pass *run, const struct segment *segment, struct shard group) {
   const cnn_plan *plan = run->plan;
   int last = plan->net->count - 1;
-  for (int64_t n = group.n0; n < group.n1; n += segment->images) {
-    struct shard shard = group;
-    shard.n0 = n;
-    shard.n1 = n + segment->images < group.n1 ? n + segment->images : group.n1;
+  for (int64_t turn = 0, turns = turns_of(segment, group); turn < turns; turn++) {
+    struct shard shard = turn_of(group, turn, turns);
+    move_on(run->plan, group.thread, segment, shard.n0);
     for (int i = segment->last; i >= segment->first; i--) {
       const struct step *step = step_of(plan, shard.thread, i);
       const struct layer_class *class = plan->net->bricks[i].class;
@@ -72,7 +95,7 @@ static void backward_segment(const struct pass *run, const struct segment *segme
 static void run_group(void *context, int64_t task, int thread) {
   const struct pass *run = context;
   const cnn_plan *plan = run->plan;
-  int64_t n0 = task * plan->options.group, n1 = n0 + plan->options.group;
+  int64_t n0 = task * run->task_images, n1 = n0 + run->task_images;
   struct shard group = {
       .n0 = n0, .n1 = n1 < run->batch ? n1 : run->batch, .batch = run->batch, .thread = thread};
   if (run->backward) group.chance = &plan->chance;
@@ -110,13 +133,26 @@ static void run_collect(void *context, int64_t task, int thread) {
   }
   int64_t count = step->range - job->part < SUM_RANGE ? step->range - job->part : SUM_RANGE;
   int64_t groups = (run->batch + step->group - 1) / step->group;
-  sum_groups(step->kernels, step->partial + job->part, groups, step->partial_stride, count);
-  memcpy(step->gradient + job->part, step->partial + job->part, (size_t)count * sizeof(float));
+  sum_groups(step->kernels, step->gradient + job->part, step->partial + job->part, groups,
+             step->partial_stride, count);
   if (collector.take) collector.take(collector.context, step->gradient + job->part, count);
 }
 
+/* Images of a task: a group, since gradients are summed group by group. Where there are none, a quarter of
+ * it, so that threads end together; but as many as any of the segments takes at a time. */
+static int64_t task_images(const struct pass *run) {
+  const cnn_plan *plan = run->plan;
+  int64_t images = plan->options.group;
+  if (run->back.first < run->back.past) return images;
+  images = (images + 3) / 4;
+  for (int s = run->forward.first; s < run->forward.past; s++)
+    if (plan->segments[s].images > images) images = plan->segments[s].images;
+  return images;
+}
+
 static void groups(struct pass *run) {
-  int64_t tasks = (run->batch + run->plan->options.group - 1) / run->plan->options.group;
+  run->task_images = task_images(run);
+  int64_t tasks = (run->batch + run->task_images - 1) / run->task_images;
   threads_run(run->plan->options.threads, tasks, run_group, run);
   run->load = run->scored = false;
   run->forward = run->back = (struct stretch){0};
@@ -201,15 +237,17 @@ static void run_layer_group(void *context, int64_t task, int thread) {
   const cnn_plan *plan = run->plan;
   const struct layer_class *class = plan->net->bricks[run->brick].class;
   const struct step *step = step_of(plan, thread, run->brick);
-  const struct ledger *ledger = &plan->planned[run->brick].ledger;
-  int64_t group = plan->options.group, images = ledger->whole_batch ? group : 1;
-  int64_t end = (task + 1) * group < run->batch ? (task + 1) * group : run->batch;
-  for (int64_t n = task * group; n < end; n += images) {
-    struct shard shard = {.n0 = n,
-                          .n1 = n + images < end ? n + images : end,
-                          .batch = run->batch,
-                          .thread = thread,
-                          .chance = &plan->chance};
+  const struct segment *segment = plan->segments;
+  while (segment->last < run->brick) segment++;
+  int64_t n0 = task * plan->options.group, n1 = n0 + plan->options.group;
+  struct shard group = {.n0 = n0,
+                        .n1 = n1 < run->batch ? n1 : run->batch,
+                        .batch = run->batch,
+                        .thread = thread,
+                        .chance = &plan->chance};
+  for (int64_t turn = 0, turns = turns_of(segment, group); turn < turns; turn++) {
+    struct shard shard = turn_of(group, turn, turns);
+    move_on(run->plan, thread, segment, shard.n0);
     if (run->direction == CNN_FORWARD) class->forward(step, shard);
     if (run->direction == CNN_BACKWARD_DATA) class->backward_data(step, shard);
     if (run->direction == CNN_BACKWARD_WEIGHTS) class->backward_weights(step, shard);
@@ -276,8 +314,9 @@ cnn_status exec_find_not_finite(cnn_plan *plan, int64_t batch) {
       return CNN_FAIL(CNN_E_NUMERIC, "image %" PRId64 " of the batch holds a value that is not finite", n);
     for (int i = 1; i < plan->net->count; i++) {
       struct shard shard = {.n0 = n, .n1 = n + 1, .batch = batch, .chance = &plan->chance};
-      for (; shard.part == 0 || shard.part < plan->planned[i].ledger.forward_parts; shard.part++)
-        plan->net->bricks[i].class->forward(&plan->steps[i], shard);
+      move_on(plan, 0, &(struct segment){.first = i, .last = i}, n);
+      do plan->net->bricks[i].class->forward(&plan->steps[i], shard);
+      while (++shard.part < plan->planned[i].ledger.forward_parts);
       if (!image_finite(&plan->steps[i].y, n))
         return CNN_FAIL(CNN_E_NUMERIC,
                         "the output of '%s' is not finite, first in image group %" PRId64 " (image %" PRId64

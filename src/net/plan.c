@@ -44,8 +44,9 @@ static struct view view_at(const cnn_plan *plan, int index, cnn_shape shape, int
   const struct place *place = &plan->places[index];
   view_layout(&view, shape, block);
   view.shape.n = plan->options.batch;
-  view.image = place->passing ? 0 : plan->image;
+  view.image = place->passing ? place->image : plan->image;
   view.data = (place->passing ? memory.passing : memory.images) + place->offset;
+  if (place->passing) view.slot = view.data;
   return view;
 }
 
@@ -97,11 +98,10 @@ static void carve_tables(cnn_plan *plan, int i, char **at) {
 static void copy_steps(cnn_plan *plan, int t) {
   int bricks = plan->net->count;
   for (int i = 0; i < bricks; i++) {
-    const struct planned *planned = &plan->planned[i];
     struct step *steps = plan->steps + (int64_t)t * bricks, *step = &steps[i];
     *step = plan->steps[i];
-    if (plan->places[planned->y].passing) step->y.data += t * plan->passing;
-    if (planned->dy >= 0 && plan->places[planned->dy].passing) step->dy.data += t * plan->passing;
+    if (step->y.slot) step->y.slot = step->y.data += t * plan->passing;
+    if (step->dy.slot) step->dy.slot = step->dy.data += t * plan->passing;
     for (int k = 0; k < step->inputs; k++) {
       step->x[k] = steps[plan->net->bricks[i].from[k]].y;
       step->dx[k] = steps[plan->net->bricks[i].from[k]].dy;

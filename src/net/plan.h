@@ -8,9 +8,9 @@
  * The memory of ONE image is what layout.c draws: every output, gradient and saved value of one image
  * has a place in it, and two whose lifetimes do not meet may share one. Image n stands n * image floats
  * further on. So images never touch each other's memory, and any thread may take any image at any stage.
- * Values that come and go while one thread runs one segment on one image are passing: they stand in the
- * thread's own memory instead, which stays in its cache; their views have 0 from image to image, and each
- * thread has steps of its own that point there.
+ * Values that come and go while one thread runs one segment on the images at hand are passing: they stand in
+ * the thread's own memory instead, which stays in its cache. Each thread has steps of its own that point
+ * there, and they are moved on with the images at hand (exec.c).
  *
  * Order (exec.c). A step is rounds of tasks, each shared out among the threads:
  *     prepare    what layers derive from weights, in parts
@@ -28,8 +28,9 @@
  * Moments: brick i runs forward at i and backward at 2 * bricks - i; the loss is between. */
 struct place {
   int64_t floats, offset, from, to;
-  bool passing;
-  int next; /* of those with an offset, the next one up, or -1: layout.c's own */
+  bool passing;  /* floats are those of all images at hand */
+  int64_t image; /* of passing ones: floats from one image to the next */
+  int next;      /* of those with an offset, the next one up, or -1: layout.c's own */
 };
 
 /* What is known of one brick. */

@@ -333,7 +333,7 @@ TWO_IN(tanh_backward)
 
 static void bits_add(const struct kernel_table *table, float *in, float *out, struct random *random) {
   memcpy(out, in, COUNT * sizeof *in);
-  table->add(out, in + COUNT, draw(random, 0, COUNT / BLOCK) * BLOCK);
+  table->add(out, in, in + COUNT, draw(random, 0, COUNT / BLOCK) * BLOCK);
 }
 
 static void bits_log(const struct kernel_table *table, float *in, float *out, struct random *random) {
@@ -587,7 +587,7 @@ static void elementwise(void **state) {
   t->relu_backward(dx, g, y, 16);
   for (int i = 0; i < 16; i++) assert_true(dx[i] == (y[i] > 0 ? g[i] : 0));
   memcpy(y, g, sizeof y);
-  t->add(y, x, 16);
+  t->add(y, y, x, 16);
   for (int i = 0; i < 16; i++) assert_true(same(y[i], g[i] + x[i]));
   for (int i = 0; i < 16; i++) y[i] = (float)i / 15;
   t->sigmoid_backward(dx, g, y, 16);

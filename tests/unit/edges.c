@@ -93,9 +93,9 @@ static void compare(const struct probe *p, const struct engine *e, const char *w
   }
 }
 
-static void same_bits(const struct probe *p, const struct engine *e, const struct engine *other,
+static void same_bits(const struct probe *p, int parts, const struct engine *e, const struct engine *other,
                       const char *what, const char *words, const char *how) {
-  for (int part = 0; part < PROBE_PARTS; part++)
+  for (int part = 0; part < parts; part++)
     if (memcmp(e->part[part], other->part[part], (size_t)p->count[part] * sizeof(float)) != 0)
       fail_msg("%s %s: %s: other bits with %s", what, words, probe_names[part], how);
 }
@@ -113,7 +113,15 @@ static void check_way(const struct probe *p, const char *layer, const char *word
     if (s < SETS && !(other.table = kernels_find(instruction_sets[s]))) continue;
     if (s == SETS) other.threads = 7;
     struct engine e = engine_run(p, layer, words, other);
-    same_bits(p, &first, &e, what, words, s < SETS ? instruction_sets[s] : "7 threads");
+    same_bits(p, PROBE_PARTS, &first, &e, what, words, s < SETS ? instruction_sets[s] : "7 threads");
+    engine_free(&e);
+  }
+  for (int threads = 1; threads <= 7 && strcmp(layer, "dropout") != 0; threads += 6) {
+    struct way other = way;
+    other.infer = true;
+    other.threads = threads;
+    struct engine e = engine_run(p, layer, words, other);
+    same_bits(p, PROBE_OUTPUT + 1, &first, &e, what, words, "a plan for inference");
     engine_free(&e);
   }
   engine_free(&first);
@@ -126,8 +134,10 @@ static bool check(const char *layer, cnn_shape in, int64_t group, const char *fo
   char words[256];
   va_list arguments;
   va_start(arguments, format);
-  vsnprintf(words, sizeof words, format, arguments);
+  int used = vsnprintf(words, sizeof words, format, arguments);
   va_end(arguments);
+  if (strcmp(layer, "conv") == 0 || strcmp(layer, "affine") == 0) /* weights are set later, not drawn */
+    snprintf(words + used, sizeof words - (size_t)used, " init=zeros");
   struct probe *p;
   cnn_status status = probe_new(layer, words, in, 7, 1, &p);
   if (status == CNN_E_SHAPE) return false;
@@ -239,6 +249,17 @@ static void conv_images(void **state) {
   }
 }
 
+/* In inference few images share the panels of filters out in parts, where that is worth it. */
+static void conv_parts(void **state) {
+  (void)state;
+  for (int n = 1; n <= 4; n++)
+    for (int filters = 33; filters <= 97; filters += 15)
+      CHECK("conv", n, 33, 6, 7, "kernel=3 pad=1 filters=%d bias=%s", filters, n % 2 ? "yes" : "no");
+  CHECK("conv", 2, 64, 8, 9, "kernel=3 pad=1 filters=96 groups=2");
+  CHECK("conv", 3, 40, 8, 9, "kernel=3 pad=1 filters=96 groups=2");
+  CHECK("conv", 1, 600, 4, 4, "kernel=1 filters=60");
+}
+
 static void conv_random(void **state) {
   (void)state;
   struct random r = random_from(5);
@@ -287,6 +308,9 @@ static void affine(void **state) {
     CHECK("affine", 1, 7, 1, 1, "units=%d", inputs[i]);
     CHECK("affine", 5, 66, 1, 1, "units=%d", inputs[i]);
   }
+  static const int units[] = {255, 256, 257, 513}, places[] = {112, 127, 128, 129, 145};
+  for (int i = 0; i < 4; i++)
+    for (int k = 0; k < 5; k++) CHECK("affine", 1 + k, places[k], 1, 1, "units=%d", units[i]);
   assert_true(check("affine", (cnn_shape){40, 20, 1, 1}, 1, "units=1100")); /* several parts of panels */
 }
 
@@ -333,14 +357,20 @@ static void elements(void **state) {
   static const char *const kinds[] = {"relu", "sigmoid", "tanh", "softmax", "flatten"};
   for (int i = 0; i < 5; i++)
     for (int c = 1; c <= 34; c++) CHECK(kinds[i], 2, c, 1, 1 + c % 3, "%s", "");
+  for (int i = 0; i < 3; i++)
+    for (int c = 7; c <= 25; c++)
+      for (int w = 63; w <= 129; w += 1 + c % 2) {
+        if (c % 8 < 2 || c % 8 == 7) CHECK(kinds[i], 1, c, 1, w, "%s", "");
+        if (w == 66) w = 126;
+      }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(products),    cmocka_unit_test(conv_tails),  cmocka_unit_test(conv_windows),
-      cmocka_unit_test(conv_groups), cmocka_unit_test(conv_images), cmocka_unit_test(conv_random),
-      cmocka_unit_test(affine),      cmocka_unit_test(lrn),         cmocka_unit_test(dropout),
-      cmocka_unit_test(pools),       cmocka_unit_test(elements),
+      cmocka_unit_test(conv_groups), cmocka_unit_test(conv_images), cmocka_unit_test(conv_parts),
+      cmocka_unit_test(conv_random), cmocka_unit_test(affine),      cmocka_unit_test(lrn),
+      cmocka_unit_test(dropout),     cmocka_unit_test(pools),       cmocka_unit_test(elements),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

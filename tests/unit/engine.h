@@ -22,6 +22,7 @@ struct way {
   const struct kernel_table *table; /* NULL: the best there is */
   int threads;
   int64_t group; /* images of a gradient group; 0: the plan's own choice */
+  bool infer;    /* forward only, in a plan for inference */
   bool inside;   /* not at the network's input but above a pooling of single elements: in channel blocks */
 };
 
@@ -63,7 +64,8 @@ static inline void engine_scored(void *context, int64_t n0, int64_t n1) {
   engine_spoil(dy, n0, n1);
 }
 
-/* One forward and backward of the probe's layer, on the probe's values. */
+/* One forward and backward of the probe's layer, on the probe's values; without backward only the output is
+ * set. */
 static inline struct engine engine_run(const struct probe *p, const char *layer, const char *words,
                                        struct way way) {
   struct engine e = {.net = cnn_net_new()};
@@ -75,27 +77,31 @@ static inline struct engine engine_run(const struct probe *p, const char *layer,
   ok(cnn_net_add(e.net, "input", shape));
   if (way.inside) ok(cnn_net_add(e.net, "maxpool", "kernel=1"));
   ok(cnn_net_add(e.net, layer, words));
-  cnn_plan_options options = {.mode = CNN_TRAIN,
+  cnn_plan_options options = {.mode = way.infer ? CNN_INFER : CNN_TRAIN,
                               .batch = p->in.n,
                               .seed = p->plan->options.seed,
                               .threads = way.threads,
                               .group = way.group,
                               .loss = CNN_LOSS_MEAN_SQUARED_ERROR};
   kernels_use(way.table ? way.table : best);
-  ok(plan_new(e.net, &options, true, &e.plan));
+  ok(plan_new(e.net, &options, !way.infer, &e.plan));
   kernels_use(best);
   for (int w = 0; w < cnn_net_weight_count(e.net); w++)
     ok(cnn_plan_set_weight(e.plan, e.net->weights[w].name, p->weight[w], p->count[PROBE_WEIGHT + w]));
   const struct step *last = &e.plan->steps[e.net->count - 1];
   view_write(&e.plan->steps[0].y, 0, p->in.n, p->x);
   engine_spoil(&e.plan->steps[0].y, 0, p->in.n);
-  exec_gradient(e.plan, p->in.n,
-                &(struct hooks){.scored = engine_scored, .context = &(struct engine_hook){&e, p}});
+  if (way.infer)
+    exec_forward(e.plan, p->in.n, NULL);
+  else
+    exec_gradient(e.plan, p->in.n,
+                  &(struct hooks){.scored = engine_scored, .context = &(struct engine_hook){&e, p}});
   for (int i = 0; i < PROBE_PARTS; i++) {
     e.part[i] = malloc((size_t)p->count[i] * sizeof(float) + 1);
     assert_non_null(e.part[i]);
   }
   view_read(&last->y, 0, p->in.n, e.part[PROBE_OUTPUT]);
+  if (way.infer) return e;
   view_read(&e.plan->steps[1].dx[0], 0, p->in.n, e.part[PROBE_INPUT]);
   for (int w = 0; w < cnn_net_weight_count(e.net); w++)
     ok(cnn_plan_get_gradient(e.plan, e.net->weights[w].name, e.part[PROBE_WEIGHT + w],

@@ -1,5 +1,6 @@
 /* One value in, one value out. exp, log and tanh are our own, in a fixed order of fused
  * multiply-adds, so that every instruction set gives the same bits; a libm would not. */
+#include <math.h>
 
 static void kernel_add(float *y, const float *a, const float *b, int64_t count) {
   for (int64_t i = 0; i < count; i += VL) vec_store(y + i, vec_add(vec_load(a + i), vec_load(b + i)));
@@ -38,7 +39,7 @@ static inline vec vec_exp(vec x) {
   return vec_scale(vec_scale(e, half), vec_sub(n, half));
 }
 
-/* ln x for normal x > 0: x = m 2^e with m in [sqrt(1/2), sqrt(2)), s = (m - 1) / (m + 1),
+/* ln x for normal x > 0, infinity and NaN: x = m 2^e with m in [sqrt(1/2), sqrt(2)), s = (m - 1) / (m + 1),
  * ln m = 2 artanh s = 2 s + s^3 (2/3 + 2/5 s^2 + ...). */
 static inline vec vec_log(vec x) {
   vec e = vec_exponent(x), m = vec_mantissa(x), one = vec_all(1);
@@ -50,7 +51,8 @@ static inline vec vec_log(vec x) {
   vec t = vec_all(term[0]);
   for (int i = 1; i < 6; i++) t = vec_fma(t, s2, vec_all(term[i]));
   vec log_m = vec_fma(vec_mul(s, s2), t, vec_add(s, s));
-  return vec_fma(e, vec_all(0x1.62e4p-1F), vec_fma(e, vec_all(0x1.7f7d1cp-20F), log_m));
+  vec y = vec_fma(e, vec_all(0x1.62e4p-1F), vec_fma(e, vec_all(0x1.7f7d1cp-20F), log_m));
+  return vec_select(vec_less(x, vec_all(INFINITY)), y, x);
 }
 
 /* 1 / (1 + e^-|x|) or its complement, so that neither end loses digits. */

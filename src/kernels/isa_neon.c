@@ -5,7 +5,9 @@
 #include "kernels/vec_neon.h"
 
 /* The bodies, on those vectors, and the table of them. */
+#include "kernels/body_dropout.h"
 #include "kernels/body_elementwise.h"
+#include "kernels/body_lrn.h"
 #include "kernels/body_optimizer.h"
 #include "kernels/body_pool.h"
 #include "kernels/body_product.h"

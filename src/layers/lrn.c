@@ -73,9 +73,10 @@ static void naive(const struct naive *s) {
     int64_t to = own + after(c) < channels ? own + after(c) : channels - 1;
     double sum = c->k;
     for (int64_t j = from; j <= to; j++) sum += a * s->x[0][first + j * places] * s->x[0][first + j * places];
-    s->y[i] = s->x[0][i] * pow(sum, -c->beta);
+    double factor = exp(-c->beta * log(sum)); /* pow(NaN, 0) would be 1 */
+    s->y[i] = s->x[0][i] * factor;
     if (!s->dy) continue;
-    s->dx[0][i] += s->dy[i] * pow(sum, -c->beta);
+    s->dx[0][i] += s->dy[i] * factor;
     for (int64_t j = from; j <= to; j++)
       s->dx[0][first + j * places] -=
           2 * a * c->beta * s->x[0][first + j * places] * s->dy[i] * s->y[i] / sum;

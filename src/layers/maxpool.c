@@ -1,7 +1,8 @@
 /* maxpool: the largest element of each window, channel by channel (section 7.3, Figures 7-14 and 7-15).
  *
- * Padding is smaller than everything. Of equal elements the first in the window wins and alone gets the
- * gradient. Forward keeps which one won; backward gathers, so overlapping windows add up in a fixed order. */
+ * Padding is smaller than everything, NaN larger. Of equal elements the first in the window wins and alone
+ * gets the gradient. Forward keeps which one won; backward gathers, so overlapping windows add up in a fixed
+ * order. */
 #include <math.h>
 
 #include "layers/pool.h"
@@ -28,7 +29,7 @@ static void naive(const struct naive *s) {
           for (int64_t w = ow * sw - p->pad[1]; w < ow * sw - p->pad[1] + p->kernel[1]; w++) {
             if (h < 0 || h >= in.h || w < 0 || w >= in.w) continue;
             int64_t at = (plane * in.h + h) * in.w + w;
-            if (winner < 0 || s->x[0][at] > best) best = s->x[0][at], winner = at;
+            if (winner < 0 || s->x[0][at] > best || isnan(s->x[0][at])) best = s->x[0][at], winner = at;
           }
         int64_t to = (plane * out.h + oh) * out.w + ow;
         s->y[to] = best;

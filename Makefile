@@ -74,7 +74,7 @@ test-aarch64: ## install what is missing, cross-compile, unit tests under qemu, 
 	@tools/aarch64-sysroot build-aarch64/sysroot
 	$(call configure,build-aarch64,-DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake -DCNN_TESTS=ON)
 	$(call compile,build-aarch64)
-	$(call check,build-aarch64) -j $(JOBS) -L unit -E torch
+	$(call check,build-aarch64) -j $(JOBS) -L unit -E 'torch|workloads'
 	@tools/same-bits $(BUILD)/cnn qemu-aarch64 -L build-aarch64/sysroot build-aarch64/cnn
 
 lint: ## check includes, format and clang-tidy

@@ -134,43 +134,32 @@ struct tile {
     }                                                                   \
   }
 
-#if VL == 1
-TILE(1, 1)
-TILE(1, 2)
-TILE(2, 1)
-TILE(2, 2)
-WIDE(1, 1)
-WIDE(1, 2)
-#elif VL == 16
-TILE(1, 1)
-TILE(1, 2)
-TILE(2, 1)
-TILE(2, 2)
-TILE(3, 1)
-TILE(3, 2)
-TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
-    TILE(9, 1) TILE(9, 2) TILE(10, 1) TILE(10, 2) TILE(11, 1) TILE(11, 2) TILE(12, 1) TILE(12, 2) WIDE(1, 1)
-        WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 8) WIDE(3, 1) WIDE(3, 2) WIDE(3, 6) WIDE(4, 1)
-            WIDE(4, 2) WIDE(4, 4)
+/* The tiles there are, and the tables of them. */
+/* clang-format off */
+TILE(1, 1) TILE(1, 2) TILE(2, 1) TILE(2, 2)
+#if TALL_ROWS > 2
+TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1)
+TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
+#endif
+#if TILE_ROWS > 6
+TILE(7, 2) TILE(8, 2)
+#endif
+#if TILE_ROWS > 8
+TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1)
+TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2)
+#endif
+WIDE(1, 1) WIDE(1, 2)
+#if VL == 8
+WIDE(2, 1) WIDE(2, 2) WIDE(3, 1) WIDE(3, 2)
+WIDE(1, 8) WIDE(2, 6) WIDE(3, 4)
+#elif VL > 1
+WIDE(2, 1) WIDE(2, 2) WIDE(3, 1) WIDE(3, 2) WIDE(4, 1) WIDE(4, 2)
+WIDE(1, 8) WIDE(2, 8) WIDE(4, 4)
+#endif
+#if VL == 16
+WIDE(3, 6)
 #elif VL == 4
-TILE(1, 1)
-TILE(1, 2)
-TILE(2, 1)
-TILE(2, 2)
-TILE(3, 1)
-TILE(3, 2)
-TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(7, 2) TILE(8, 1) TILE(8, 2)
-    WIDE(1, 1) WIDE(1, 2) WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 8) WIDE(3, 1) WIDE(3, 2) WIDE(3, 4)
-        WIDE(4, 1) WIDE(4, 2) WIDE(4, 4)
-#else
-TILE(1, 1)
-TILE(1, 2)
-TILE(2, 1)
-TILE(2, 2)
-TILE(3, 1)
-TILE(3, 2)
-TILE(4, 1) TILE(4, 2) TILE(5, 1) TILE(5, 2) TILE(6, 1) TILE(6, 2) TILE(7, 1) TILE(8, 1) WIDE(1, 1) WIDE(1, 2)
-    WIDE(1, 8) WIDE(2, 1) WIDE(2, 2) WIDE(2, 6) WIDE(3, 1) WIDE(3, 2) WIDE(3, 4)
+WIDE(3, 4)
 #endif
 
 #if VL == 1
@@ -186,9 +175,7 @@ static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
     [2] = {[1] = wide_1_2},
 };
 #elif VL == 16
-                enum {
-                  WIDE_ROWS = 5
-                }; /* up to here rows are few */
+enum { WIDE_ROWS = 5 }; /* up to here rows are few */
 static const int most_vectors[WIDE_ROWS] = {2, 8, 8, 6, 4};
 static void (*const tiles[3][TALL_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */
@@ -205,9 +192,7 @@ static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
     [8] = {[1] = wide_1_8, [2] = wide_2_8},
 };
 #elif VL == 4
-            enum {
-              WIDE_ROWS = 5
-            }; /* up to here rows are few */
+enum { WIDE_ROWS = 5 }; /* up to here rows are few */
 static const int most_vectors[WIDE_ROWS] = {2, 8, 8, 4, 4};
 static void (*const tiles[3][TALL_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */
@@ -221,9 +206,7 @@ static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
     [8] = {[1] = wide_1_8, [2] = wide_2_8},
 };
 #else
-        enum {
-          WIDE_ROWS = 4
-        }; /* up to here rows are few */
+enum { WIDE_ROWS = 4 }; /* up to here rows are few */
 static const int most_vectors[WIDE_ROWS] = {2, 8, 6, 4};
 static void (*const tiles[3][TALL_ROWS + 1])(const struct tile *) = {
     /* [vectors][rows] */
@@ -238,6 +221,7 @@ static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
     [8] = {[1] = wide_1_8},
 };
 #endif
+/* clang-format on */
 
 /* Where a walk over the runs has come to. */
 struct place_in_runs {

@@ -40,14 +40,20 @@ static const struct step *step_of(const cnn_plan *plan, int thread, int i) {
   return &plan->steps[(int64_t)thread * plan->net->count + i];
 }
 
+static void move_view(struct view *v, int64_t n) {
+  if (v->slot) v->data = v->slot - n * v->image;
+}
+
 /* Of this thread's steps in a segment: let passing values of image n be the first ones at hand. */
 static void move_on(cnn_plan *plan, int thread, const struct segment *segment, int64_t n) {
   for (int i = segment->first; i <= segment->last; i++) {
     struct step *step = &plan->steps[(int64_t)thread * plan->net->count + i];
-    struct view *views[2 + 2 * MAX_INPUTS] = {&step->y, &step->dy};
-    for (int k = 0; k < step->inputs; k++) views[2 + 2 * k] = &step->x[k], views[3 + 2 * k] = &step->dx[k];
-    for (int k = 0; k < 2 + 2 * step->inputs; k++)
-      if (views[k]->slot) views[k]->data = views[k]->slot - n * views[k]->image;
+    move_view(&step->y, n);
+    move_view(&step->dy, n);
+    for (int k = 0; k < step->inputs; k++) {
+      move_view(&step->x[k], n);
+      move_view(&step->dx[k], n);
+    }
   }
 }
 

@@ -113,10 +113,14 @@ static void compare(const struct workload *w, const float *expected, int steps, 
                     const char *set) {
   int64_t count;
   float *values = trained(w, steps, threads, set, &count);
-  for (int64_t i = 0; i < count; i++)
-    if (memcmp(values + i, expected + i, sizeof *values) != 0)
+  for (int64_t i = 0; i < count; i++) {
+    uint32_t bits[2];
+    memcpy(&bits[0], values + i, sizeof *values);
+    memcpy(&bits[1], expected + i, sizeof *values);
+    if (bits[0] != bits[1])
       fail_msg("%s, %d steps, %d threads, %s: weight %" PRId64 " is %.9g, not %.9g", w->net, steps, threads,
                set ? set : "best", i, (double)values[i], (double)expected[i]);
+  }
   free(values);
 }
 

@@ -1,4 +1,4 @@
-/* For the tests of src/data: a folder of their own, files and folders in it, and what cnn_why() says. */
+/* For the tests of src/data: a folder of their own, files and folders in it. */
 #ifndef CNN_TESTS_DATA_SCRATCH_H
 #define CNN_TESTS_DATA_SCRATCH_H
 
@@ -15,9 +15,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include <cmocka.h>
-
-#include "cnn.h"
+#include "check.h"
 #include "core/memory.h"
 
 static char scratch[256];
@@ -118,17 +116,5 @@ static inline size_t make_idx(uint8_t *file, int rank, const uint32_t *dims, con
   if (count) memcpy(p, elements, count);
   return (size_t)(p - file) + count;
 }
-
-/* That cnn_why() has these words in it. */
-#define assert_why(words)                                                                                  \
-  do {                                                                                                     \
-    if (!strstr(cnn_why(), (words))) fail_msg("expected \"%s\" in: %s", (const char *)(words), cnn_why()); \
-  } while (0)
-
-#define assert_fails(status, call, words) \
-  do {                                    \
-    assert_int_equal((call), (status));   \
-    assert_why(words);                    \
-  } while (0)
 
 #endif

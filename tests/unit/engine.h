@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "check.h"
 #include "net/probe.h"
 
 static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon"};
@@ -31,11 +30,6 @@ struct engine {
   cnn_plan *plan;
   float *part[PROBE_PARTS];
 };
-
-#define ok(call)                                     \
-  do {                                               \
-    if ((call) != CNN_OK) fail_msg("%s", cnn_why()); \
-  } while (0)
 
 static inline void engine_free(struct engine *e) {
   for (int i = 0; i < PROBE_PARTS; i++) free(e->part[i]);

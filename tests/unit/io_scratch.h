@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "check.h"
 
 static char scratch[256];
 
@@ -85,11 +85,5 @@ static inline void assert_contents(const char *path, const char *expected) {
   assert_int_equal(count, strlen(expected));
   free(bytes);
 }
-
-/* That cnn_why() has these words in it. */
-#define assert_why(words)                                                                                  \
-  do {                                                                                                     \
-    if (!strstr(cnn_why(), (words))) fail_msg("expected \"%s\" in: %s", (const char *)(words), cnn_why()); \
-  } while (0)
 
 #endif

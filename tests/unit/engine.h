@@ -12,10 +12,8 @@
 #include <string.h>
 
 #include "check.h"
+#include "instruction_sets.h"
 #include "net/probe.h"
-
-static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon"};
-enum { SETS = sizeof instruction_sets / sizeof *instruction_sets };
 
 struct way {
   const struct kernel_table *table; /* NULL: the best there is */

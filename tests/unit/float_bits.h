@@ -2,6 +2,8 @@
 #ifndef TESTS_UNIT_FLOAT_BITS_H
 #define TESTS_UNIT_FLOAT_BITS_H
 
+#include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -16,5 +18,8 @@ static inline uint32_t to_bits(float value) {
   memcpy(&bits, &value, sizeof bits);
   return bits;
 }
+
+/* The same bits, or both some NaN. */
+static inline bool same(float a, float b) { return to_bits(a) == to_bits(b) || (isnan(a) && isnan(b)); }
 
 #endif

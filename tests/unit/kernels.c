@@ -1,5 +1,5 @@
 /* Kernels, row by row of kernels.def: the values against plain loops in double, and every instruction set of
- * this machine against plain C, bit for bit. How accurate exp, log, tanh and sigmoid are is in functions.c. */
+ * this machine against plain C, bit for bit. How accurate exp, log, tanh and sigmoid are: functions.c. */
 #include <inttypes.h>
 #include <math.h>
 #include <setjmp.h>
@@ -14,11 +14,8 @@
 #include <cmocka.h>
 
 #include "float_bits.h"
-#include "kernels/kernels.h"
+#include "instruction_sets.h"
 #include "random.h"
-
-static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon"};
-enum { SETS = sizeof instruction_sets / sizeof *instruction_sets };
 
 static const struct kernel_table *plain(void) { return kernels_find("scalar"); }
 
@@ -101,8 +98,6 @@ static float chain(const struct case_of_product *c, int64_t i, int64_t j, double
   }
   return sum;
 }
-
-static bool same(float a, float b) { return to_bits(a) == to_bits(b) || (isnan(a) && isnan(b)); }
 
 static void check_product(struct case_of_product *c, const struct kernel_table *table, bool special) {
   static float after[C_FLOATS];

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <math.h>
 
-#include "kernels/kernels.h"
+#include "instruction_sets.h"
 #include "malloc_count.h"
 
 /* ---- what is refused ---- */
@@ -147,7 +147,6 @@ static void train_like(const struct training_run *first, const char *optimizer, 
 
 static void bits(void **state) {
   (void)state;
-  static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon"};
   const struct kernel_table *best;
   ok(kernels_pick(&best));
   for (int o = 0; cnn_optimizer_name(o); o++) {
@@ -163,7 +162,7 @@ static void bits(void **state) {
     train_like(&first, optimizer, 7, true, 1, 1, "7 threads");
     train_like(&first, optimizer, 2, false, 2, 1, "another order");
     train_like(&first, optimizer, 2, false, 1, 2, "other initial weights");
-    for (size_t i = 0; i < sizeof instruction_sets / sizeof *instruction_sets; i++) {
+    for (int i = 0; i < SETS; i++) {
       const struct kernel_table *table = kernels_find(instruction_sets[i]);
       if (!table) continue;
       kernels_use(table);

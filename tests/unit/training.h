@@ -5,6 +5,7 @@
 #include "data_scratch.h"
 
 #include "plans.h"
+#include "training_run.h"
 
 enum { IMAGES = 50, CLASSES = 5, SIDE = 8, BATCH = 8, STEPS = 7 /* of an epoch; the last has 2 images */ };
 
@@ -63,25 +64,11 @@ static inline cnn_train_options train_options(void) {
   return options;
 }
 
-struct training_run {
-  cnn_dataset *data;
-  cnn_net *net;
-  cnn_plan *plan;
-  cnn_trainer *trainer;
-};
-
 static inline struct training_run new_run(const char *net, cnn_plan_options plan, cnn_train_options train) {
   struct training_run run = {.data = open_data(IMAGES, CLASSES), .net = parse(net)};
   run.plan = plan_of(run.net, plan);
   ok(cnn_trainer_new(run.plan, run.data, &train, &run.trainer));
   return run;
-}
-
-static inline void run_free(struct training_run *run) {
-  cnn_trainer_free(run->trainer);
-  cnn_plan_free(run->plan);
-  cnn_net_free(run->net);
-  cnn_dataset_free(run->data);
 }
 
 static inline bool same_weights(const cnn_plan *a, const cnn_plan *b) {

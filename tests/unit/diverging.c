@@ -46,20 +46,13 @@ static void output_not_finite(void **state) {
  * it somewhere in the only mini-batch, and each somewhere else. */
 static void image_group(void **state) {
   (void)state;
-  static uint8_t pixel[BATCH * SIDE * SIDE], label[BATCH] = {0, 1, 2, 3, 4}, file[sizeof pixel + 64];
-  const char *images = in_scratch("images"), *labels = in_scratch("labels");
-  uint32_t dims[] = {BATCH, SIDE, SIDE};
+  static uint8_t pixel[BATCH * SIDE * SIDE], label[BATCH] = {0, 1, 2, 3, 4};
   bool seen[BATCH] = {false};
   cnn_plan_options options = plan_options();
   options.group = 2;
   for (int bright = 0; bright < BATCH; bright++) {
     for (size_t k = 0; k < sizeof pixel; k++) pixel[k] = k / (SIDE * SIDE) == (size_t)bright ? 255 : 0;
-    put_bytes(images, file, make_idx(file, 3, dims, pixel, sizeof pixel));
-    put_bytes(labels, file, make_idx(file, 1, dims, label, sizeof label));
-    char source[4 * 1024 + 4];
-    snprintf(source, sizeof source, "%s,%s,%s,%s", images, labels, images, labels);
-    struct training_run run = {.net = parse(small_net)};
-    ok(cnn_dataset_open(source, NULL, &run.data));
+    struct training_run run = {.data = open_bytes(BATCH, pixel, label), .net = parse(small_net)};
     run.plan = plan_of(run.net, options);
     fill_weight(run.plan, "conv1.weight", 1e38F);
     ok(cnn_trainer_new(run.plan, run.data, NULL, &run.trainer));

@@ -28,16 +28,10 @@ static const char wide_net[] =
     "affine units=5 init=xavier\n"
     "softmax\n";
 
-/* `images` images; pixels by seed, brighter in two rows that tell the class. */
-static inline cnn_dataset *open_data(int images, int classes) {
-  static uint8_t pixel[IMAGES * SIDE * SIDE], label[IMAGES], file[sizeof pixel + 64];
-  uint64_t random = 2026;
+/* Images of SIDE x SIDE bytes and their labels, as training and as test split. */
+static inline cnn_dataset *open_bytes(int images, const uint8_t *pixel, const uint8_t *label) {
+  static uint8_t file[IMAGES * SIDE * SIDE + 64];
   assert_true(images <= IMAGES);
-  for (int i = 0; i < IMAGES; i++) label[i] = (uint8_t)(i % classes);
-  for (int k = 0; k < (int)sizeof pixel; k++) {
-    int of = label[k / (SIDE * SIDE)], row = k / SIDE % SIDE;
-    pixel[k] = (uint8_t)(next_random(&random) % 100 + (row == of || row == of + 2 ? 155 : 0));
-  }
   const char *image_path = in_scratch("images"), *label_path = in_scratch("labels");
   uint32_t dims[] = {(uint32_t)images, SIDE, SIDE};
   put_bytes(image_path, file, make_idx(file, 3, dims, pixel, (size_t)images * SIDE * SIDE));
@@ -47,6 +41,18 @@ static inline cnn_dataset *open_data(int images, int classes) {
   cnn_dataset *data = NULL;
   ok(cnn_dataset_open(source, NULL, &data));
   return data;
+}
+
+/* `images` images; pixels by seed, brighter in two rows that tell the class. */
+static inline cnn_dataset *open_data(int images, int classes) {
+  static uint8_t pixel[IMAGES * SIDE * SIDE], label[IMAGES];
+  uint64_t random = 2026;
+  for (int i = 0; i < IMAGES; i++) label[i] = (uint8_t)(i % classes);
+  for (int k = 0; k < (int)sizeof pixel; k++) {
+    int of = label[k / (SIDE * SIDE)], row = k / SIDE % SIDE;
+    pixel[k] = (uint8_t)(next_random(&random) % 100 + (row == of || row == of + 2 ? 155 : 0));
+  }
+  return open_bytes(images, pixel, label);
 }
 
 static inline cnn_plan_options plan_options(void) {

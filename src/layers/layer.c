@@ -116,7 +116,8 @@ cnn_layer_class_info cnn_layer_class_get(int index) {
   const struct layer_class *class = layer_classes[index];
   int params = 0;
   while (class->params && class->params[params].key) params++;
-  return (cnn_layer_class_info){class->name, class->summary, params, class->examples};
+  return (cnn_layer_class_info){class->name,     class->summary, params,
+                                class->examples, class->inputs,  layer_most_inputs(class)};
 }
 
 cnn_status cnn_layer_class_find(const char *name, int *index) {

@@ -60,6 +60,7 @@ struct chance {
 
 struct naive {
   const void *config;
+  int inputs;          /* 0 means 1 */
   const cnn_shape *in; /* of each input */
   cnn_shape out;
   const double *x[MAX_INPUTS], *weight[MAX_WEIGHTS]; /* dense; weights as in model files */
@@ -95,7 +96,7 @@ struct step {
   uint32_t stream; /* this layer's random numbers are its own: its place in the net */
   int inputs;
   struct view x[MAX_INPUTS], y;
-  struct view dx[MAX_INPUTS], dy; /* data is NULL where a gradient is not wanted */
+  struct view dx[MAX_INPUTS], dy; /* data is NULL where a gradient is not wanted; dx are never the same */
   float *weight, *gradient;       /* this layer's packed range, in the order booked; NULL without weights */
   int64_t weight_at[MAX_WEIGHTS]; /* where each weight starts in that range */
   int64_t range;                  /* floats in it */
@@ -115,7 +116,7 @@ struct ledger {
   const void *config;
   int inputs;
   struct view x[MAX_INPUTS], y;
-  bool training, wants_dx;
+  bool training, wants_dx; /* wants_dx: of one input at least */
   int64_t batch, group;
   struct step *step; /* NULL while counting */
 
@@ -129,7 +130,7 @@ struct ledger {
   } weight[MAX_WEIGHTS];
   int weights;
 
-  bool in_place;         /* y may stand where x[0] stood, and dx where dy did */
+  bool in_place;         /* y may stand where x[0] stood, and dx[0] where dy did */
   bool keeps_x, keeps_y; /* backward reads them */
   bool whole_batch;      /* runs best on a whole group of images, and alone */
   int64_t images;        /* else: on so many at a time; 0 means 1, for values that stay in the cache */
@@ -155,12 +156,14 @@ struct layer_class {
   const char *name, *summary;
   size_t config_size;
   const struct param *params; /* ended by a NULL key */
-  int inputs;                 /* how many it takes */
+  int inputs;                 /* how many it takes, at least */
+  int most_inputs;            /* at most; 0: as many as that */
   bool any_block;             /* reads the network's input as n, c, h, w; else it gets channel blocks */
   bool is_max;                /* each output is one of its inputs, the largest of some */
   bool before_max; /* max(f(a), f(b)) == f(max(a, b)), gradients included: a plan may run it after */
 
-  /* The output for these inputs; the sentence on failure begins with the keys, as in "kernel 3 ...". */
+  /* The output for these inputs, ended by one of no images; the sentence on failure begins with the keys,
+   * as in "kernel 3 ...". */
   cnn_status (*shape)(const void *config, const cnn_shape *in, cnn_shape *out);
   void (*book)(const void *config, struct ledger *ledger);
 
@@ -173,8 +176,14 @@ struct layer_class {
   void (*backward_data)(const struct step *step, struct shard shard);    /* dx from dy, overwritten */
   void (*backward_weights)(const struct step *step, struct shard shard); /* see weight_parts */
 
-  const char *const *examples; /* "in=2x3x8x8 filters=4 kernel=3 pad=1", ended by NULL */
+  /* "in=2x3x8x8 filters=4 kernel=3 pad=1", ended by NULL; several inputs: "in=2x3x8x8,2x4x8x8" */
+  const char *const *examples;
 };
+
+/* The most inputs that it takes. */
+static inline int layer_most_inputs(const struct layer_class *class) {
+  return class->most_inputs ? class->most_inputs : class->inputs;
+}
 
 /* Every layer, in the order of layers.def, ended by NULL. */
 extern const struct layer_class *const layer_classes[];

@@ -40,6 +40,10 @@ static const struct step *step_of(const cnn_plan *plan, int thread, int i) {
   return &plan->steps[(int64_t)thread * plan->net->count + i];
 }
 
+static int64_t groups_of(const cnn_plan *plan, int64_t batch) {
+  return (batch + plan->options.group - 1) / plan->options.group;
+}
+
 static void move_view(struct view *v, int64_t n) {
   if (v->slot) v->data = v->slot - n * v->image;
 }
@@ -82,6 +86,23 @@ static void forward_segment(const struct pass *run, const struct segment *segmen
   }
 }
 
+/* Brick i has run backward for these images. Of an output whose lowest reader it is all shares are there: add
+ * them up, in the order of the bricks. */
+static void add_shares(const cnn_plan *plan, int i, struct shard shard) {
+  const struct planned *planned = plan->planned;
+  for (int k = 0; k < plan->net->bricks[i].inputs; k++) {
+    struct reader lowest = planned[plan->net->bricks[i].from[k]].lowest, r = planned[i].next[k];
+    const struct view *sum = &step_of(plan, shard.thread, i)->dx[k];
+    if (lowest.brick != i || lowest.input != k || !sum->data) continue;
+    for (; r.brick > 0; r = planned[r.brick].next[r.input]) {
+      const struct view *share = &step_of(plan, shard.thread, r.brick)->dx[r.input];
+      for (int64_t n = shard.n0; n < shard.n1; n++)
+        plan->kernels->add(sum->data + n * sum->image, sum->data + n * sum->image,
+                           share->data + n * share->image, view_blocks(sum) * sum->plane);
+    }
+  }
+}
+
 static void backward_segment(const struct pass *run, const struct segment *segment, struct shard group) {
   const cnn_plan *plan = run->plan;
   int last = plan->net->count - 1;
@@ -93,7 +114,9 @@ static void backward_segment(const struct pass *run, const struct segment *segme
       const struct layer_class *class = plan->net->bricks[i].class;
       if (!step->dy.data || (plan->joined && i == last)) continue;
       if (step->range && !plan->planned[i].ledger.weight_parts) class->backward_weights(step, shard);
-      if (step->dx[0].data) class->backward_data(step, shard);
+      if (!plan->planned[i].ledger.wants_dx) continue;
+      class->backward_data(step, shard);
+      add_shares(plan, i, shard);
     }
   }
 }
@@ -125,6 +148,23 @@ static void run_data_part(void *context, int64_t task, int thread) {
   run->plan->net->bricks[run->brick].class->backward_data(step_of(run->plan, thread, run->brick), shard);
 }
 
+/* Is it the lowest of several readers? */
+static bool has_shares(const cnn_plan *plan, int i) {
+  const struct brick *brick = &plan->net->bricks[i];
+  for (int k = 0; k < brick->inputs; k++)
+    if (plan->net->bricks[brick->from[k]].readers > 1 && plan->planned[brick->from[k]].lowest.brick == i)
+      return true;
+  return false;
+}
+
+/* After those parts: what add_shares() has to do, group by group. */
+static void run_shares(void *context, int64_t task, int thread) {
+  const struct pass *run = context;
+  int64_t n0 = task * run->task_images, n1 = n0 + run->task_images;
+  struct shard group = {.n0 = n0, .n1 = n1 < run->batch ? n1 : run->batch, .thread = thread};
+  add_shares(run->plan, run->brick, group);
+}
+
 static void run_collect(void *context, int64_t task, int thread) {
   const struct pass *run = context;
   const struct job *job = &run->plan->collect[run->first_job + task];
@@ -138,9 +178,8 @@ static void run_collect(void *context, int64_t task, int thread) {
     return;
   }
   int64_t count = step->range - job->part < SUM_RANGE ? step->range - job->part : SUM_RANGE;
-  int64_t groups = (run->batch + step->group - 1) / step->group;
-  sum_groups(step->kernels, step->gradient + job->part, step->partial + job->part, groups,
-             step->partial_stride, count);
+  sum_groups(step->kernels, step->gradient + job->part, step->partial + job->part,
+             groups_of(run->plan, run->batch), step->partial_stride, count);
   if (collector.take) collector.take(collector.context, step->gradient + job->part, count);
 }
 
@@ -197,9 +236,12 @@ static void backward_rounds(struct pass *run) {
     run->brick = plan->segments[s].first;
     const struct step *step = &plan->steps[run->brick];
     const struct ledger *ledger = &plan->planned[run->brick].ledger;
-    if (ledger->data_parts && step->dy.data && step->dx[0].data) {
+    if (ledger->data_parts && step->dy.data && ledger->wants_dx) {
       assert(!step->range || ledger->weight_parts);
       threads_run(plan->options.threads, ledger->data_parts, run_data_part, run);
+      run->task_images = plan->options.group;
+      if (has_shares(plan, run->brick))
+        threads_run(plan->options.threads, groups_of(plan, run->batch), run_shares, run);
     } else {
       run->back = (struct stretch){s, s + 1};
       groups(run);
@@ -264,14 +306,13 @@ void exec_layer(cnn_plan *plan, int brick, cnn_direction direction) {
   struct pass run = {.plan = plan, .batch = plan->options.batch, .brick = brick, .direction = direction};
   const struct ledger *ledger = &plan->planned[brick].ledger;
   int threads = plan->options.threads;
-  int64_t groups = (run.batch + plan->options.group - 1) / plan->options.group;
   bool weights = direction == CNN_BACKWARD_WEIGHTS;
   if (direction == CNN_FORWARD && ledger->forward_parts)
     threads_run(threads, ledger->forward_parts, run_forward_part, &run);
   else if (direction == CNN_BACKWARD_DATA && ledger->data_parts)
     threads_run(threads, ledger->data_parts, run_data_part, &run);
   else if (!weights || !ledger->weight_parts)
-    threads_run(threads, groups, run_layer_group, &run);
+    threads_run(threads, groups_of(plan, run.batch), run_layer_group, &run);
   int64_t jobs = 0;
   for (int64_t i = plan->collect_count - 1; i >= 0; i--)
     if (plan->collect[i].brick == brick) run.first_job = i, jobs++;

@@ -55,15 +55,15 @@ static void carve_step(cnn_plan *plan, int i, struct memory memory, int64_t *wei
   const struct brick *brick = &plan->net->bricks[i];
   const struct planned *planned = &plan->planned[i];
   struct step *step = &plan->steps[i];
-  bool door = plan->planned[1].ledger.x[0].block == 1;
   *step = (struct step){.config = brick->config, .kernels = plan->kernels, .inputs = brick->inputs};
   step->stream = (uint32_t)i;
   step->group = plan->options.group;
-  step->y = view_at(plan, planned->y, brick->out, i == 0 && door ? 1 : BLOCK, memory);
+  step->y = view_at(plan, planned->y, brick->out, plan_block(plan, i), memory);
   step->dy = view_at(plan, planned->dy, brick->out, BLOCK, memory);
   for (int k = 0; k < brick->inputs; k++) {
     step->x[k] = plan->steps[brick->from[k]].y;
-    step->dx[k] = plan->steps[brick->from[k]].dy;
+    step->dx[k] = planned->share[k] < 0 ? plan->steps[brick->from[k]].dy
+                                        : view_at(plan, planned->share[k], brick->in[k], BLOCK, memory);
   }
   if (planned->saved >= 0) step->saved = memory.images + plan->places[planned->saved].offset;
   step->image = plan->image;
@@ -94,17 +94,21 @@ static void carve_tables(cnn_plan *plan, int i, char **at) {
   *at += again.table_used;
 }
 
+static void move_slot(struct view *view, int64_t floats) {
+  if (view->slot) view->slot = view->data += floats;
+}
+
 /* The steps of thread t: as thread 0's, but for where passing values stand. */
 static void copy_steps(cnn_plan *plan, int t) {
   int bricks = plan->net->count;
   for (int i = 0; i < bricks; i++) {
-    struct step *steps = plan->steps + (int64_t)t * bricks, *step = &steps[i];
+    struct step *step = &plan->steps[(int64_t)t * bricks + i];
     *step = plan->steps[i];
-    if (step->y.slot) step->y.slot = step->y.data += t * plan->passing;
-    if (step->dy.slot) step->dy.slot = step->dy.data += t * plan->passing;
+    move_slot(&step->y, t * plan->passing);
+    move_slot(&step->dy, t * plan->passing);
     for (int k = 0; k < step->inputs; k++) {
-      step->x[k] = steps[plan->net->bricks[i].from[k]].y;
-      step->dx[k] = steps[plan->net->bricks[i].from[k]].dy;
+      move_slot(&step->x[k], t * plan->passing);
+      move_slot(&step->dx[k], t * plan->passing);
     }
   }
 }

@@ -14,7 +14,7 @@
 
 #include "core/memory.h"
 #include "core/text.h"
-#include "net/plan.h"
+#include "net/probe.h"
 #include "random.h"
 
 #define ok(call)                                     \
@@ -594,6 +594,25 @@ static void shares_after_parts(void **state) {
   cnn_net_free(net);
 }
 
+/* Channels of every count: blocks that are copied whole, and that are split. Nothing is computed, so nothing
+ * may differ. */
+static void channels_side_by_side(void **state) {
+  (void)state;
+  static const int others[] = {1, 5, 15, 16, 17, 33};
+  for (int first = 1; first <= 34; first++)
+    for (int k = 0; k < 6; k++) {
+      struct probe *p;
+      const cnn_shape in[] = {{2, first, 2, 3}, {2, others[k], 2, 3}, {2, 1 + k, 2, 3}};
+      ok(probe_new_inputs("concat", "", in, 3, 7, 1, &p));
+      for (int part = 0; part < PROBE_PARTS; part++)
+        for (int64_t i = 0; i < p->count[part]; i++)
+          if ((double)p->engine[part][i] != p->naive[part][i])
+            fail_msg("%d, %d and %d channels: %s %" PRId64 " differs", first, others[k], 1 + k,
+                     probe_names[part], i);
+      probe_free(p);
+    }
+}
+
 static void every_allocation(void **state) {
   (void)state;
   static const char text[] =
@@ -621,6 +640,7 @@ int main(void) {
       cmocka_unit_test(order_of_sums),
       cmocka_unit_test(maximum_of_a_shared_relu),
       cmocka_unit_test(shares_after_parts),
+      cmocka_unit_test(channels_side_by_side),
       cmocka_unit_test(every_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,12 +243,15 @@ CNN_API cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y);
 CNN_API cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels, float *loss);
 
 /* Weights by name ("conv1.weight", "conv1.bias"), dense, in PyTorch's order and shape: convolution
- * (fn, c/groups, fh, fw), affine (units, inputs), biases (fn). */
+ * (fn, c/groups, fh, fw), affine (units, inputs), biases (fn). Of batchnorm weight, bias, running_mean and
+ * running_var; the last two follow the steps of a trainer and nothing else. */
 typedef struct cnn_weight_info {
   const char *name; /* borrowed from the net */
   int dims;         /* 1 to 4 */
   int64_t dim[4];
   int64_t count; /* their product */
+  bool trained;  /* false: kept beside the weights, as running_mean and running_var of batchnorm; no optimiser
+                    changes it, and it has no gradient */
 } cnn_weight_info;
 
 CNN_API int cnn_net_weight_count(const cnn_net *net);

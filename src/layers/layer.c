@@ -49,6 +49,15 @@ void ledger_weight(struct ledger *ledger, const char *suffix, int dims, const in
   memcpy(w->dim, dim, (size_t)dims * sizeof *dim);
 }
 
+void ledger_state(struct ledger *ledger, const char *suffix, int64_t count, struct init init) {
+  assert(ledger->states < MAX_STATES && ledger->table_used > 0);
+  int64_t packed = (count + BLOCK - 1) / BLOCK * BLOCK;
+  float *values = ledger_table(ledger, (size_t)packed * sizeof *values);
+  if (ledger->step) ledger->step->state[ledger->states] = values;
+  ledger->state[ledger->states++] = (struct weight_booking){
+      .suffix = suffix, .dims = 1, .dim = {count}, .packed = packed, .init = init, .fan_in = count};
+}
+
 cnn_status same_shape(const void *config, const cnn_shape *in, cnn_shape *out) {
   (void)config;
   *out = in[0];

@@ -157,25 +157,27 @@ static cnn_status size_places(cnn_plan *plan) {
 
 /* Cut the bricks into segments: each that shares its work out in parts, or likes whole groups, alone; the
  * others together, few images at a time, so that what they hand on stays in the cache. One that likes more
- * images at a time begins a new segment. */
+ * images at a time, or waits for all images, begins a new segment. */
 static void cut_segments(cnn_plan *plan) {
   bool join = false; /* with the segment below */
   for (int i = 0; i < plan->net->count; i++) {
     if (net_is_input(plan->net, i)) continue;
     const struct ledger *ledger = &plan->planned[i].ledger;
     bool parts = ledger->forward_parts || ledger->data_parts, alone = parts || ledger->whole_batch;
-    if (join && !alone && !ledger->images) {
+    bool gathers = ledger->batch_parts > 0;
+    if (join && !alone && !gathers && !ledger->images) {
       plan->segments[plan->segment_count - 1].last = i;
     } else {
       int64_t images = alone ? plan->options.group : ledger->images ? ledger->images : 1;
-      plan->segments[plan->segment_count++] = (struct segment){i, i, images, parts};
+      plan->segments[plan->segment_count++] = (struct segment){i, i, images, parts, gathers};
     }
     join = !alone;
   }
 }
 
 /* A place is passing where its whole life lies within one segment's forward, or its backward, unless many
- * threads run that segment's parts. */
+ * threads run that segment's parts. Backward of a brick that gathers comes in two rounds, after that of the
+ * bricks above it. */
 static void find_passing(cnn_plan *plan) {
   int64_t end = 2 * plan->net->count;
   for (int s = 0; s < plan->segment_count; s++) {
@@ -183,7 +185,8 @@ static void find_passing(cnn_plan *plan) {
     for (int i = 0; !segment->parts && i < plan->place_count; i++) {
       struct place *place = &plan->places[i];
       bool forward = place->from >= segment->first && place->to <= segment->last;
-      bool backward = place->from >= end - segment->last && place->to <= end - segment->first;
+      bool backward =
+          place->from >= end - segment->last && place->to <= end - segment->first - segment->gathers;
       if (place->passing || !(forward || backward)) continue;
       place->passing = true;
       place->image = place->floats;
@@ -205,7 +208,11 @@ static cnn_status list_jobs(cnn_plan *plan) {
       for (int64_t p = 0; p < ledger->weight_parts; p++, plan->collect_count++)
         if (pass) plan->collect[plan->collect_count] = (struct job){i, JOB_WEIGHTS, p};
       for (int64_t p = 0; !ledger->weight_parts && p < range; p += SUM_RANGE, plan->collect_count++)
-        if (pass) plan->collect[plan->collect_count] = (struct job){i, JOB_SUM, p};
+        if (pass)
+          plan->collect[plan->collect_count] = (struct job){i, ledger->batch_parts ? JOB_GIVE : JOB_SUM, p};
+      if (!ledger->states) continue;
+      if (pass) plan->collect[plan->collect_count] = (struct job){i, JOB_FOLLOW, 0};
+      plan->collect_count++;
     }
     if (pass) break;
     plan->prepare = mem_zeroed((size_t)plan->prepare_count, sizeof *plan->prepare);

@@ -81,22 +81,19 @@ static cnn_status brick_shape(struct brick *brick) {
   return CNN_OK;
 }
 
-static cnn_status add_weight(cnn_net *net, const struct weight_booking *booking) {
+static cnn_status add_weight(cnn_net *net, const struct weight_booking *booking, int index, bool state) {
   struct brick *brick = &net->bricks[net->count - 1];
   struct net_weight *weights = mem_resize(net->weights, (size_t)(net->weight_count + 1) * sizeof *weights);
   if (!weights) return status_no_memory(sizeof *weights, "a weight's name");
   net->weights = weights;
   size_t size = strlen(brick->name) + strlen(booking->suffix) + 2;
-  struct net_weight weight = {mem_alloc(size), net->count - 1, 0, *booking};
+  struct net_weight weight = {mem_alloc(size), net->count - 1, index, state, *booking};
   if (!weight.name) return status_no_memory(size, "a weight's name");
   snprintf(weight.name, size, "%s.%s", brick->name, booking->suffix);
-  while (weight.index < net->weight_count &&
-         net->weights[net->weight_count - 1 - weight.index].brick == weight.brick)
-    weight.index++;
   net->weights[net->weight_count++] = weight;
   int64_t count = 1;
   for (int i = 0; i < booking->dims; i++) count *= booking->dim[i];
-  brick->parameters += count;
+  if (!state) brick->parameters += count;
   return CNN_OK;
 }
 
@@ -107,7 +104,8 @@ static cnn_status brick_books(cnn_net *net) {
   net_ledger(net, net->count - 1, &ledger);
   brick->class->book(brick->config, &ledger);
   brick->multiply_adds = ledger.multiply_adds;
-  for (int i = 0; i < ledger.weights; i++) CNN_TRY(add_weight(net, &ledger.weight[i]));
+  for (int i = 0; i < ledger.weights; i++) CNN_TRY(add_weight(net, &ledger.weight[i], i, false));
+  for (int i = 0; i < ledger.states; i++) CNN_TRY(add_weight(net, &ledger.state[i], i, true));
   return CNN_OK;
 }
 
@@ -235,7 +233,7 @@ cnn_status cnn_net_weight(const cnn_net *net, int index, cnn_weight_info *info) 
   if (index < 0 || index >= net->weight_count)
     return CNN_FAIL(CNN_E_ARGUMENT, "weight %d of a network of %d", index, net->weight_count);
   const struct net_weight *w = &net->weights[index];
-  *info = (cnn_weight_info){.name = w->name, .dims = w->booking.dims, .count = 1};
+  *info = (cnn_weight_info){.name = w->name, .dims = w->booking.dims, .count = 1, .trained = !w->state};
   for (int i = 0; i < w->booking.dims; i++) {
     info->dim[i] = w->booking.dim[i];
     info->count *= w->booking.dim[i];

@@ -20,7 +20,8 @@ struct brick {
 /* A weight of the network; the name is "brick.suffix". */
 struct net_weight {
   char *name;
-  int brick, index; /* the index-th weight of that brick */
+  int brick, index; /* the index-th weight, or state, of that brick */
+  bool state;       /* kept, but not trained */
   struct weight_booking booking;
 };
 

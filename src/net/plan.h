@@ -14,11 +14,11 @@
  *
  * Order (exec.c). A step is rounds of tasks, each shared out among the threads:
  *     prepare    what layers derive from weights, in parts
- *     forward    groups of images through segments; a brick that books parts makes a round of its own
- *     turn       the last segments forward, the loss, the first backward, group by group
- *     backward   as forward
- *     collect    weight gradients in parts over the batch; sums of the groups' partial sums; and of what is
- *                final the optimiser's step, on the same thread (train/trainer.c) */
+ *     forward    groups of images through segments; a brick that books parts makes a round of its own; one
+ * that needs something of all images (batchnorm) ends a round, in which it measured them turn       the last
+ * segments forward, the loss, the first backward, group by group backward   as forward collect    weight
+ * gradients in parts over the batch; sums of the groups' partial sums; and of what is final the optimiser's
+ * step, on the same thread (train/trainer.c) */
 #ifndef CNN_NET_PLAN_H
 #define CNN_NET_PLAN_H
 
@@ -71,13 +71,14 @@ struct segment {
   int first, last; /* bricks, inclusive */
   int64_t images;  /* at a time */
   bool parts;      /* one brick that shares its work out in parts, over all images */
+  bool gathers;    /* while training, its first brick needs something of all images (ledger.batch_parts) */
 };
 
 /* One task of round 1 or 3. */
 struct job {
   int brick;
-  enum { JOB_PREPARE, JOB_WEIGHTS, JOB_SUM } kind;
-  int64_t part; /* JOB_SUM: the first float of its range */
+  enum { JOB_PREPARE, JOB_WEIGHTS, JOB_SUM, JOB_GIVE, JOB_FOLLOW } kind; /* GIVE: the gradient is there */
+  int64_t part; /* JOB_SUM, JOB_GIVE: the first float of its range */
 };
 
 struct cnn_plan {

@@ -78,6 +78,7 @@ static cnn_status set_up(struct probe *p, const char *layer, const char *words, 
   for (int w = 0; w < cnn_net_weight_count(p->net); w++) {
     cnn_weight_info info;
     CNN_TRY(cnn_net_weight(p->net, w, &info));
+    if (!info.trained) break; /* states come last, and play no part in training */
     p->count[PROBE_WEIGHT + w] = info.count;
     CNN_TRY(fill(&p->weight[w], &p->weight64[w], info.count, seed, 2 + (uint32_t)w));
     CNN_TRY(cnn_plan_set_weight(p->plan, info.name, p->weight[w], info.count));
@@ -112,7 +113,7 @@ static cnn_status run_engine(struct probe *p) {
   exec_gradient(p->plan, p->in[0].n, &(struct hooks){.scored = set_gradient, .context = p});
   view_read(&p->plan->steps[p->inputs].y, 0, p->out.n, p->engine[PROBE_OUTPUT]);
   probe_read(p, p->plan, p->inputs, p->engine[PROBE_INPUT]);
-  for (int w = 0; w < cnn_net_weight_count(p->net); w++)
+  for (int w = 0; w < MAX_WEIGHTS && p->weight[w]; w++)
     CNN_TRY(cnn_plan_get_gradient(p->plan, p->net->weights[w].name, p->engine[PROBE_WEIGHT + w],
                                   p->count[PROBE_WEIGHT + w]));
   return CNN_OK;

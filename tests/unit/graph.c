@@ -12,15 +12,12 @@
 
 #include <cmocka.h>
 
+#include "check.h"
 #include "core/memory.h"
 #include "core/text.h"
+#include "instruction_sets.h"
 #include "net/probe.h"
 #include "random.h"
-
-#define ok(call)                                     \
-  do {                                               \
-    if ((call) != CNN_OK) fail_msg("%s", cnn_why()); \
-  } while (0)
 
 /* ---- as text ---- */
 
@@ -444,18 +441,17 @@ static void same(const struct result *a, const struct result *b, int64_t outputs
 
 static void check_bits(cnn_net *net, cnn_plan_options options, int64_t batch, float *x,
                        const int32_t *labels) {
-  static const char *const sets[] = {"scalar", "avx2", "avx512", "neon"};
   const struct kernel_table *best;
   cnn_shape out = cnn_net_output(net);
   int64_t outputs = batch * floats_of(out), inputs = batch * floats_of(cnn_net_input(net));
   ok(kernels_pick(&best));
   struct result first = run(net, options, batch, x, labels);
-  for (int s = 0; s < 4; s++) {
-    if (!kernels_find(sets[s])) continue;
-    kernels_use(kernels_find(sets[s]));
+  for (int s = 0; s < SETS; s++) {
+    if (!kernels_find(instruction_sets[s])) continue;
+    kernels_use(kernels_find(instruction_sets[s]));
     struct result other = run(net, options, batch, x, labels);
     kernels_use(best);
-    same(&first, &other, outputs, inputs, sets[s], net);
+    same(&first, &other, outputs, inputs, instruction_sets[s], net);
     result_free(&other);
   }
   static const int threads[] = {2, 3, 7};

@@ -14,9 +14,8 @@
 
 #include "core/memory.h"
 #include "core/rng.h"
+#include "instruction_sets.h"
 #include "net/probe.h"
-
-static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon"};
 
 struct example {
   const struct layer_class *class;
@@ -77,7 +76,7 @@ static void check_bits(const struct example *e) {
   const struct kernel_table *best;
   assert_int_equal(kernels_pick(&best), CNN_OK);
   struct probe *p = probe(e, 1);
-  for (size_t i = 0; i < sizeof instruction_sets / sizeof *instruction_sets; i++) {
+  for (int i = 0; i < SETS; i++) {
     const struct kernel_table *table = kernels_find(instruction_sets[i]);
     if (!table) continue;
     kernels_use(table);
@@ -260,7 +259,7 @@ static void dropout_draws(void **state) {
   }
   assert_true(abs(zeros - ALL * 3 / 10) < 5 * 41); /* five deviations */
   for (int n = 1; n < 4; n++) assert_true(differences(first, first + n * IMAGE, IMAGE) > IMAGE / 4);
-  for (size_t i = 0; i < sizeof instruction_sets / sizeof *instruction_sets; i++) {
+  for (int i = 0; i < SETS; i++) {
     if (!kernels_find(instruction_sets[i])) continue;
     other = dropped(kernels_find(instruction_sets[i]), chance, one, 1, 3);
     assert_int_equal(differences(first, other, ALL), 0);

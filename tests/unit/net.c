@@ -70,7 +70,8 @@ static void built_in_sizes(void **state) {
               {"lenet", 431080, 2293000},
               {"deep-conv-net", 123552, 8772340},
               {"alexnet", 60965224, 724406816},
-              {"alexnet-torchvision", 61100840, 714188480}};
+              {"alexnet-torchvision", 61100840, 714188480},
+              {"resnet20", 272474, 40813184}};
   enum { NETS = sizeof nets / sizeof *nets };
   int count = 0;
   while (cnn_net_builtin(count)) count++;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "golden.h"
 #include "instruction_sets.h"
 #include "net/probe.h"
 #include "plans.h"
@@ -13,43 +14,15 @@
 
 /* ---- PyTorch ---- */
 
-#define GOLDEN CNN_SOURCE_DIR "/tests/golden/torch-batchnorm.txt"
-
-/* The same values as in tools/make-torch-batchnorm.py; free() them. */
-static float *pattern(int64_t count, int64_t factor, int64_t offset, int64_t modulus, float divisor) {
-  float *x = malloc((size_t)count * sizeof *x);
-  assert_non_null(x);
-  for (int64_t i = 0; i < count; i++) x[i] = (float)((i * factor + offset) % modulus - modulus / 2) / divisor;
-  return x;
-}
-
-static double next_number(FILE *golden) {
-  double value;
-  assert_int_equal(fscanf(golden, " %lf", &value), 1);
-  return value;
-}
-
-/* Relative, in norm: PyTorch computed in double. */
-static void compare(FILE *golden, const char *name, const float *values, int64_t count) {
-  char word[32];
-  double error = 0, norm = 0;
-  assert_int_equal(fscanf(golden, " %31s", word), 1);
-  assert_string_equal(word, name);
-  assert_true(next_number(golden) == (double)count);
-  for (int64_t i = 0; i < count; i++) {
-    double torch = next_number(golden), d = (double)values[i] - torch;
-    error += d * d;
-    norm += torch * torch;
-  }
-  if (!(sqrt(error) <= 1e-6 * sqrt(norm))) fail_msg("%s: off by %g of %g", name, sqrt(error), sqrt(norm));
-}
+/* Relative, in norm; PyTorch computed in double. */
+static const double most = 1e-6;
 
 static void compare_weight(FILE *golden, const char *name, const cnn_plan *plan, getter *get,
                            const char *weight, int64_t count) {
   float *values = malloc((size_t)count * sizeof *values);
   assert_non_null(values);
   ok(get(plan, weight, values, count));
-  compare(golden, name, values, count);
+  golden_compare(golden, name, values, count, 1, most);
   free(values);
 }
 
@@ -77,14 +50,14 @@ static void check_case(FILE *golden, const cnn_shape *shape, const char *text, f
   options.loss = CNN_LOSS_MEAN_SQUARED_ERROR;
   ok(plan_new(net, &options, true, &plan));
   int64_t count = count_of(*shape), channels = shape->c;
-  float *weight = pattern(channels, 31, 5, 41, 16), *bias = pattern(channels, 17, 3, 29, 8);
+  float *weight = golden_pattern(channels, 31, 5, 41, 16), *bias = golden_pattern(channels, 17, 3, 29, 8);
   float *y = malloc((size_t)count * sizeof *y);
   assert_non_null(y);
   ok(cnn_plan_set_weight(plan, "batchnorm1.weight", weight, channels));
   ok(cnn_plan_set_weight(plan, "batchnorm1.bias", bias, channels));
   for (int step = 0; step < 3; step++) { /* the last: evaluation */
-    float *x = pattern(count, 7919, 3 + step % 2, 2001, 400),
-          *dy = pattern(count, 104729, 17 + step, 1999, 500);
+    float *x = golden_pattern(count, 7919, 3 + step % 2, 2001, 400),
+          *dy = golden_pattern(count, 104729, 17 + step, 1999, 500);
     for (int64_t i = 0; i < count; i++) x[i] += added;
     struct given given = {plan, dy};
     if (step < 2) {
@@ -93,16 +66,16 @@ static void check_case(FILE *golden, const cnn_shape *shape, const char *text, f
                     &(struct hooks){.scored = give, .collected = update_nothing, .context = &given});
       plan->stale = true;
       view_read(&plan->steps[1].y, 0, shape->n, y);
-      compare(golden, "y", y, count);
+      golden_compare(golden, "y", y, count, 1, most);
       view_read(&plan->steps[1].dx[0], 0, shape->n, y);
-      compare(golden, "dx", y, count);
+      golden_compare(golden, "dx", y, count, 1, most);
       compare_weight(golden, "dweight", plan, cnn_plan_get_gradient, "batchnorm1.weight", channels);
       compare_weight(golden, "dbias", plan, cnn_plan_get_gradient, "batchnorm1.bias", channels);
       compare_weight(golden, "running_mean", plan, cnn_plan_get_weight, "batchnorm1.running_mean", channels);
       compare_weight(golden, "running_var", plan, cnn_plan_get_weight, "batchnorm1.running_var", channels);
     } else {
       ok(cnn_plan_forward(plan, (cnn_tensor){x, *shape}, (cnn_tensor){y, *shape}));
-      compare(golden, "evaluated", y, count);
+      golden_compare(golden, "evaluated", y, count, 1, most);
     }
     free(x);
     free(dy);
@@ -116,8 +89,7 @@ static void check_case(FILE *golden, const cnn_shape *shape, const char *text, f
 
 static void as_in_torch(void **state) {
   (void)state;
-  FILE *golden = fopen(GOLDEN, "r");
-  assert_non_null(golden);
+  FILE *golden = golden_open("torch-batchnorm.txt");
   char line[256], text[256];
   int cases = 0;
   while (fgets(line, sizeof line, golden)) {

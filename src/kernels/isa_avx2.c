@@ -9,6 +9,7 @@
 #include "kernels/body_elementwise.h"
 #include "kernels/body_lrn.h"
 #include "kernels/body_optimizer.h"
+#include "kernels/body_parametric.h"
 #include "kernels/body_pool.h"
 #include "kernels/body_product.h"
 #include "kernels/body_reduce.h"

@@ -354,10 +354,10 @@ static void pools(void **state) {
 
 static void elements(void **state) {
   (void)state;
-  static const char *const kinds[] = {"relu", "sigmoid", "tanh", "softmax", "flatten"};
-  for (int i = 0; i < 5; i++)
+  static const char *const kinds[] = {"relu", "sigmoid", "tanh", "leaky-relu", "elu", "softmax", "flatten"};
+  for (int i = 0; i < 7; i++)
     for (int c = 1; c <= 34; c++) CHECK(kinds[i], 2, c, 1, 1 + c % 3, "%s", "");
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 5; i++)
     for (int c = 7; c <= 25; c++)
       for (int w = 63; w <= 129; w += 1 + c % 2) {
         if (c % 8 < 2 || c % 8 == 7) CHECK(kinds[i], 1, c, 1, w, "%s", "");

@@ -352,6 +352,15 @@ static void pools(void **state) {
       }
 }
 
+static void global_pools(void **state) {
+  (void)state;
+  for (int w = 1; w <= 34; w++)
+    for (int h = 1; h <= 3; h++) {
+      CHECK("global-avgpool", 2, 1 + w % 18, h, w, "%s", "");
+      CHECK("global-maxpool", 2, 1 + w % 18, h, w, "%s", "");
+    }
+}
+
 static void elements(void **state) {
   (void)state;
   static const char *const kinds[] = {"relu", "sigmoid", "tanh", "leaky-relu", "elu", "softmax", "flatten"};
@@ -370,7 +379,8 @@ int main(void) {
       cmocka_unit_test(products),    cmocka_unit_test(conv_tails),  cmocka_unit_test(conv_windows),
       cmocka_unit_test(conv_groups), cmocka_unit_test(conv_images), cmocka_unit_test(conv_parts),
       cmocka_unit_test(conv_random), cmocka_unit_test(affine),      cmocka_unit_test(lrn),
-      cmocka_unit_test(dropout),     cmocka_unit_test(pools),       cmocka_unit_test(elements),
+      cmocka_unit_test(dropout),     cmocka_unit_test(pools),       cmocka_unit_test(global_pools),
+      cmocka_unit_test(elements),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,3 +18,22 @@ ONE_IN_WITH(leaky_relu_forward, fabsf(uniform(random)))
 TWO_IN_WITH(leaky_relu_backward, fabsf(uniform(random)))
 ONE_IN_WITH(elu_forward, 2 * fabsf(uniform(random)))
 TWO_IN_WITH(elu_backward, 2 * fabsf(uniform(random)))
+
+static void bits_sum_products(const struct kernel_table *table, float *in, float *out,
+                              struct random *random) {
+  memcpy(out, in, BLOCK * BLOCK * sizeof *in);
+  table->sum_products(out, in + POOL / 4, in + POOL / 2, draw(random, 0, 60));
+}
+
+static void bits_subsample_forward(const struct kernel_table *table, float *in, float *out,
+                                   struct random *random) {
+  struct window p = new_window(random);
+  float *sum = draw(random, 0, 3) ? out + OUT / 2 : NULL;
+  table->subsample_forward(&p, out, sum, in, in + POOL - 32, in + POOL - 16);
+}
+
+static void bits_subsample_backward(const struct kernel_table *table, float *in, float *out,
+                                    struct random *random) {
+  struct window p = new_window(random);
+  table->subsample_backward(&p, out, in, in + POOL - 16);
+}

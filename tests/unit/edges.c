@@ -335,8 +335,8 @@ static void dropout(void **state) {
 
 static void pools(void **state) {
   (void)state;
-  static const char *const kinds[] = {"maxpool", "avgpool"};
-  for (int i = 0; i < 2; i++)
+  static const char *const kinds[] = {"maxpool", "avgpool", "subsample"};
+  for (int i = 0; i < 3; i++)
     for (int h = 1; h <= 9; h++)
       for (int w = h; w <= 10; w += 1 + h / 3) {
         const char *kind = kinds[i];
@@ -347,7 +347,7 @@ static void pools(void **state) {
             if (kernel == 1) continue;
             check(kind, in, 0, "kernel=%d stride=%d pad=%d round=ceil", kernel, stride, kernel / 2);
             check(kind, in, 0, "kernel=%dx1 stride=%d pad=%dx0 round=ceil%s", kernel, stride, kernel - 1,
-                  i ? " count_pad=yes" : "");
+                  i == 1 ? " count_pad=yes" : "");
           }
       }
 }

@@ -103,6 +103,8 @@ static const struct {
     {"avgpool", "kernel=2 stride=2", {2, 17, 6, 4}},
     {"avgpool", "kernel=3 stride=2 pad=1 round=floor", {2, 5, 7, 9}},
     {"avgpool", "kernel=3 stride=2 pad=1 round=ceil count_pad=yes", {2, 5, 7, 9}},
+    {"subsample", "kernel=2", {2, 17, 6, 4}},
+    {"subsample", "kernel=3 stride=2 pad=1 round=floor", {2, 5, 7, 9}},
     {"global-maxpool", "", {2, 19, 3, 5}},
     {"global-avgpool", "", {2, 19, 3, 5}},
     {"relu", "", {2, 19, 3, 5}},

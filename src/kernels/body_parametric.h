@@ -55,3 +55,20 @@ static void kernel_elu_backward(float *dx, const float *dy, const float *y, floa
     vec_store(dx + i, vec_select(vec_less(zero, v), gradient, vec_mul(gradient, vec_add(v, shift))));
   }
 }
+
+/* scale * tanh(slope * x). */
+static void kernel_scaled_tanh_forward(float *y, const float *x, float scale, float slope, int64_t count) {
+  vec height = vec_all(scale), factor = vec_all(slope);
+  for (int64_t i = 0; i < count; i += VL)
+    vec_store(y + i, vec_mul(height, vec_tanh(vec_mul(factor, vec_load(x + i)))));
+}
+
+/* dy * (scale slope - y^2 slope / scale). */
+static void kernel_scaled_tanh_backward(float *dx, const float *dy, const float *y, float scale, float slope,
+                                        int64_t count) {
+  vec most = vec_all(scale * slope), factor = vec_all(slope / scale), zero = vec_all(0);
+  for (int64_t i = 0; i < count; i += VL) {
+    vec v = vec_load(y + i), steep = vec_fma(vec_sub(zero, v), vec_mul(factor, v), most);
+    vec_store(dx + i, vec_mul(vec_load(dy + i), steep));
+  }
+}

@@ -100,12 +100,27 @@ static void maximum_first(void **state) {
   }
 }
 
+/* LeCun et al. 1998, appendix A: f(1) = 1, f(-1) = -1; its slope at 0 is 1.144. */
+static void scaled_tanh(void **state) {
+  (void)state;
+  const float x[16] = {1, -1, 0, INFINITY, -INFINITY, NAN, 3.4e38F};
+  float y[16], dx[16], dy[16];
+  for (int i = 0; i < 16; i++) dy[i] = 1;
+  plain()->scaled_tanh_forward(y, x, 1.7159F, 0.66666667F, 16);
+  plain()->scaled_tanh_backward(dx, dy, y, 1.7159F, 0.66666667F, 16);
+  assert_true(fabsf(y[0] - 1) < 1e-5F && y[1] == -y[0] && y[2] == 0);
+  assert_true(y[3] == 1.7159F && y[4] == -1.7159F && isnan(y[5]) && y[6] == 1.7159F);
+  assert_true(fabsf(dx[2] - 1.14393F) < 1e-5F && fabsf(dx[3]) < 1e-6F && isnan(dx[5]));
+}
+
 static void refused(void **state) {
   (void)state;
   static const char *const cases[][3] = {
       {"leaky-relu", "slope=0", "slope=0 is too small: it must be at least 1e-6; for 0 take relu"},
       {"leaky-relu", "slope=2", "slope=2 is out of range: it must be 0 to 1"},
       {"leaky-relu", "slope=-0.1", "slope=-0.1 is out of range: it must be 0 to 1"},
+      {"tanh", "scale=0", "scale=0 is too small: it must be at least 0.001"},
+      {"tanh", "slope=1e-4", "slope=0.0001 is too small: it must be at least 0.001"},
       {"elu", "alpha=-1", "alpha=-1 is out of range: it must be 0 to 1000000"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     cnn_net *net = cnn_net_new();
@@ -117,8 +132,8 @@ static void refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(elu_is_accurate), cmocka_unit_test(elu_at_the_ends),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(elu_is_accurate),   cmocka_unit_test(elu_at_the_ends),
                                      cmocka_unit_test(leaky_relu_values), cmocka_unit_test(maximum_first),
-                                     cmocka_unit_test(refused)};
+                                     cmocka_unit_test(scaled_tanh),       cmocka_unit_test(refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

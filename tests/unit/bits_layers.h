@@ -19,6 +19,22 @@ TWO_IN_WITH(leaky_relu_backward, fabsf(uniform(random)))
 ONE_IN_WITH(elu_forward, 2 * fabsf(uniform(random)))
 TWO_IN_WITH(elu_backward, 2 * fabsf(uniform(random)))
 
+static void bits_scaled_tanh_forward(const struct kernel_table *table, float *in, float *out,
+                                     struct random *random) {
+  float scale = 2 * fabsf(uniform(random)), slope = 2 * fabsf(uniform(random));
+  table->scaled_tanh_forward(out, in, scale, slope, draw(random, 0, COUNT / BLOCK) * BLOCK);
+  memcpy(out + COUNT, in, COUNT * sizeof *in);
+  table->scaled_tanh_forward(out + COUNT, out + COUNT, scale, slope, COUNT); /* in place */
+}
+
+static void bits_scaled_tanh_backward(const struct kernel_table *table, float *in, float *out,
+                                      struct random *random) {
+  float scale = 0.5F + fabsf(uniform(random)), slope = 2 * fabsf(uniform(random));
+  table->scaled_tanh_backward(out, in, in + COUNT, scale, slope, draw(random, 0, COUNT / BLOCK) * BLOCK);
+  memcpy(out + COUNT, in, COUNT * sizeof *in);
+  table->scaled_tanh_backward(out + COUNT, out + COUNT, in + COUNT, scale, slope, COUNT); /* in place */
+}
+
 static void bits_sum_products(const struct kernel_table *table, float *in, float *out,
                               struct random *random) {
   memcpy(out, in, BLOCK * BLOCK * sizeof *in);

@@ -53,3 +53,35 @@ static void bits_subsample_backward(const struct kernel_table *table, float *in,
   struct window p = new_window(random);
   table->subsample_backward(&p, out, in, in + POOL - 16);
 }
+
+/* Up to 40 channels over planes of up to 6 x 6; lanes past the last channel hold anything. */
+static struct table_conv new_table_conv(struct random *random, float *in) {
+  struct table_conv p = {.channels = draw(random, 1, 40)};
+  struct window *w = &p.window;
+  *w = (struct window){.h = draw(random, 1, 6), .w = draw(random, 1, 6), .stride_h = 1, .stride_w = 1};
+  do {
+    w->fh = draw(random, 1, 3), w->fw = draw(random, 1, 3);
+    w->pad_h = draw(random, 0, w->fh - 1), w->pad_w = draw(random, 0, w->fw - 1);
+    w->oh = w->h + 2 * w->pad_h - w->fh + 1, w->ow = w->w + 2 * w->pad_w - w->fw + 1;
+  } while (w->oh < 1 || w->ow < 1);
+  w->x_row = w->w * BLOCK, w->y_row = w->ow * BLOCK;
+  p.x_plane = w->h * w->x_row;
+  static float weight[40 * 9 * BLOCK], reach[40 * BLOCK];
+  for (int i = 0; i < 40 * 9 * BLOCK; i++) weight[i] = in[POOL / 2 + i % (POOL / 2)];
+  for (int i = 0; i < 40 * BLOCK; i++) reach[i] = draw(random, 0, 2) == 0;
+  p.weight = weight, p.reach = reach;
+  p.start = draw(random, 0, 1) ? in : NULL;
+  return p;
+}
+
+static void bits_table_conv(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  struct table_conv p = new_table_conv(random, in);
+  table->table_conv(&p, out, in);
+}
+
+static void bits_table_conv_weights(const struct kernel_table *table, float *in, float *out,
+                                    struct random *random) {
+  struct table_conv p = new_table_conv(random, in);
+  if (p.channels > 25) p.channels = 25;
+  table->table_conv_weights(&p, out, in, in + POOL / 2);
+}

@@ -136,7 +136,8 @@ static bool check(const char *layer, cnn_shape in, int64_t group, const char *fo
   va_start(arguments, format);
   int used = vsnprintf(words, sizeof words, format, arguments);
   va_end(arguments);
-  if (strcmp(layer, "conv") == 0 || strcmp(layer, "affine") == 0) /* weights are set later, not drawn */
+  if (strcmp(layer, "conv") == 0 || strcmp(layer, "affine") == 0 ||
+      strcmp(layer, "table-conv") == 0) /* weights are set later, not drawn */
     snprintf(words + used, sizeof words - (size_t)used, " init=zeros");
   struct probe *p;
   cnn_status status = probe_new(layer, words, in, 7, 1, &p);
@@ -283,6 +284,16 @@ static void conv_random(void **state) {
 }
 
 /* Few weights go group by group, many (above 16384) in parts over all images. */
+static void table_conv(void **state) {
+  (void)state;
+  for (int w = 1; w <= 12; w++)
+    for (int kernel = 1; kernel <= 4; kernel++)
+      for (int pad = 0; pad < kernel; pad++)
+        check("table-conv", (cnn_shape){1 + w % 3, w > 9 ? 18 : 3, 1 + w % 5, w}, w % 3,
+              "kernel=%dx%d pad=%dx%d connections=0-2/1/0,2/2/0-1/1-2/1/1/0-2/1/0,2/2/0-1/1-2/1/1/0-2",
+              1 + kernel / 2, kernel, kernel / 2, pad);
+}
+
 static void affine(void **state) {
   (void)state;
   static const int batches[] = {1, 2, 3, 4, 47, 48, 49, 64, 65, 96, 97};
@@ -376,11 +387,11 @@ static void elements(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(products),    cmocka_unit_test(conv_tails),  cmocka_unit_test(conv_windows),
-      cmocka_unit_test(conv_groups), cmocka_unit_test(conv_images), cmocka_unit_test(conv_parts),
-      cmocka_unit_test(conv_random), cmocka_unit_test(affine),      cmocka_unit_test(lrn),
-      cmocka_unit_test(dropout),     cmocka_unit_test(pools),       cmocka_unit_test(global_pools),
-      cmocka_unit_test(elements),
+      cmocka_unit_test(products),     cmocka_unit_test(conv_tails),  cmocka_unit_test(conv_windows),
+      cmocka_unit_test(conv_groups),  cmocka_unit_test(conv_images), cmocka_unit_test(conv_parts),
+      cmocka_unit_test(conv_random),  cmocka_unit_test(table_conv),  cmocka_unit_test(affine),
+      cmocka_unit_test(lrn),          cmocka_unit_test(dropout),     cmocka_unit_test(pools),
+      cmocka_unit_test(global_pools), cmocka_unit_test(elements),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

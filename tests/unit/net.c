@@ -67,6 +67,7 @@ static void built_in_sizes(void **state) {
   } nets[] = {{"simple-conv-net", 433890, 865000},
               {"mlp5", 109810, 109400},
               {"lenet5", 61706, 416520},
+              {"lenet5-1998", 60850, 328096},
               {"lenet", 431080, 2293000},
               {"deep-conv-net", 123552, 8772340},
               {"alexnet", 60965224, 724406816},

@@ -13,6 +13,7 @@
 #include "kernels/body_pool.h"
 #include "kernels/body_product.h"
 #include "kernels/body_reduce.h"
+#include "kernels/body_separable.h"
 #include "kernels/body_subsample.h"
 #include "kernels/body_table_conv.h"
 #include "kernels/body_transpose.h"

@@ -85,3 +85,22 @@ static void bits_table_conv_weights(const struct kernel_table *table, float *in,
   if (p.channels > 25) p.channels = 25;
   table->table_conv_weights(&p, out, in, in + POOL / 2);
 }
+
+static void bits_depthwise_forward(const struct kernel_table *table, float *in, float *out,
+                                   struct random *random) {
+  struct window p = new_window(random);
+  table->depthwise_forward(&p, out, in, in + POOL / 2, draw(random, 0, 1) ? in + POOL - 16 : NULL);
+}
+
+static void bits_depthwise_backward(const struct kernel_table *table, float *in, float *out,
+                                    struct random *random) {
+  struct window p = new_window(random);
+  table->depthwise_backward(&p, out, in, in + POOL / 2);
+}
+
+static void bits_depthwise_weights(const struct kernel_table *table, float *in, float *out,
+                                   struct random *random) {
+  struct window p = new_window(random);
+  memcpy(out, in, 16 * BLOCK * sizeof *in);
+  table->depthwise_weights(&p, out, in, in + POOL / 2);
+}

@@ -93,6 +93,8 @@ static const struct {
     {"conv", "kernel=3x2 stride=2 pad=1 dilation=2 round=floor filters=9 groups=3 bias=no", {3, 6, 7, 6}},
     {"conv", "kernel=1 filters=3", {2, 400, 2, 1}},
     {"conv", "kernel=3 pad=1 filters=33", {3, 17, 6, 6}},
+    {"conv", "kernel=3 pad=1 filters=18 groups=18", {2, 18, 5, 4}},
+    {"conv", "kernel=2x3 pad=3 stride=2 round=floor filters=5 groups=5", {3, 5, 4, 9}},
     {"table-conv", "kernel=3 pad=1 connections=0-2/1/0,2/2", {2, 3, 5, 4}},
     {"table-conv", "kernel=2 connections=0-16/3,16/0", {3, 17, 3, 3}},
     {"affine", "units=18", {3, 5, 2, 2}},

@@ -75,6 +75,10 @@ CASES = [
      lambda x, w, b: table_conv(x, w, b, C3)),
     ("table-conv kernel=3x2 pad=2x1 connections=0/1-2/0,2", (3, 3, 4, 5), [(5, 3, 2), (3,)],
      lambda x, w, b: table_conv(x, w, b, "0/1-2/0,2", padding=(2, 1))),
+    ("conv filters=18 groups=18 kernel=3 pad=1", (2, 18, 5, 6), [(18, 1, 3, 3), (18,)],
+     lambda x, w, b: F.conv2d(x, w, b, groups=18, padding=1)),
+    ("conv filters=5 groups=5 kernel=5x4 stride=2 pad=2 round=floor", (2, 5, 8, 9), [(5, 1, 5, 4), (5,)],
+     lambda x, w, b: F.conv2d(x, w, b, groups=5, padding=2, stride=2)),
 ]
 
 
@@ -90,8 +94,16 @@ def lenet5_1998(w, x):
     return F.linear(x, w["output.weight"], w["output.bias"])
 
 
+def mobile(w, x):
+    x = F.relu(F.conv2d(x, w["conv1.weight"], w["conv1.bias"], padding=1))
+    for i, stride in enumerate([1, 2, 1, 2, 1], 1):
+        x = F.relu(F.conv2d(x, w[f"dw{i}.weight"], w[f"dw{i}.bias"], stride, 1, groups=x.shape[1]))
+        x = F.relu(F.conv2d(x, w[f"pw{i}.weight"], w[f"pw{i}.bias"]))
+    return F.linear(x.mean((2, 3)), w["affine1.weight"], w["affine1.bias"])
+
+
 # Name; channels, height and width of its input.
-NETS = [("lenet5-1998", (1, 28, 28), lenet5_1998)]
+NETS = [("lenet5-1998", (1, 28, 28), lenet5_1998), ("mobile", (3, 32, 32), mobile)]
 BATCH, SAMPLES = 4, 64
 
 

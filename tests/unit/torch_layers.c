@@ -5,8 +5,8 @@
 #define GOLDEN CNN_SOURCE_DIR "/tests/golden/torch-layers.txt"
 
 static const double most_layer_difference = 1e-6, most_net_difference = 1e-5; /* relative, in norm */
-enum { LAYERS = 10, MOST = 4096, BATCH = 4, SAMPLES = 64 };
-static const char *const nets[] = {"lenet5-1998"};
+enum { LAYERS = 12, MOST = 4096, BATCH = 4, SAMPLES = 64 };
+static const char *const nets[] = {"lenet5-1998", "mobile"};
 enum { NETS = sizeof nets / sizeof *nets };
 
 static cnn_plan *net_plan(const char *name, cnn_net **net) {

@@ -392,6 +392,8 @@ OPTIMIZER(adagrad)
 OPTIMIZER(rmsprop)
 OPTIMIZER(adam)
 
+#include "bits_layers.h"
+
 /* A kernel without a case here does not compile. */
 static const struct {
   const char *name;

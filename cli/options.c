@@ -282,7 +282,7 @@ bool config_write(FILE *file, const struct option_row *rows, const char *const *
       if ((double)whole >= row->low) snprintf(number, sizeof number, "%lld", (long long)whole);
     } else if (row->kind == OPTION_NUMBER) {
       double real = *(const double *)row->value;
-      for (int digits = 1; real >= row->low && digits <= 17; digits++) {
+      for (int digits = 6; real >= row->low && digits <= 17; digits++) {
         snprintf(number, sizeof number, "%.*g", digits, real);
         if (strtod(number, NULL) == real) break;
       }

@@ -208,7 +208,7 @@ def make(dump):
         single = train(initial, net, json.loads(settings), images, labels, order, torch.float32)
         double = train(initial, net, json.loads(settings), images, labels, order, torch.float64)
         ways = {n: (w - initial[n].double()).norm() for n, w in double.items()}
-        apart = max(float((single[n] - w).norm() / ways[n]) for n, w in double.items() if ways[n] > 0)
+        apart = max(float((single[n] - w).norm() / ways[n]) for n, w in double.items() if ways[n] > 1e-12)
         print(f"{path.stem}: float32 and float64 differ by at most {apart:.2g}")
         text += f"\nrun {settings}\n" + "".join(GOLDEN.listed(name, w) for name, w in double.items())
     return text

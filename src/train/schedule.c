@@ -116,7 +116,7 @@ static double rate_one_cycle(const union schedule_settings *s, const struct mome
   double passed = up ? step / top : share(step - top, last - top);
   double from = up ? s->one_cycle.start : 1, to = up ? 1 : s->one_cycle.end;
   double left = s->one_cycle.shape ? 1 - passed : schedule_half_cosine(passed);
-  return to + (from - to) * left;
+  return from * left + to * (1 - left);
 }
 
 static const struct param params_plateau[] = {

@@ -60,7 +60,7 @@ bool schedule_is_plateau(const struct schedule *schedule);
 /* After an epoch: `measure` is the lower the better. */
 void schedule_measured(const struct schedule *schedule, struct plateau *plateau, double measure);
 
-/* (1 + cos(pi x)) / 2 for x in [0, 1], to the last bit or two; 1 and 0 at the ends. */
+/* (1 + cos(pi x)) / 2 for x in [0, 1], within 4 units in the last place; 1 and 0 at the ends. */
 double schedule_half_cosine(double x);
 
 #endif

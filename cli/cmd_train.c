@@ -307,10 +307,9 @@ static void print_kept(const struct train *train) {
   const char *measure = train->options.measure == CNN_MEASURE_LOSS ? "loss" : "error";
   if (train->options.ema > 0) printf("average   of the weights over the steps, ema %g\n", train->options.ema);
   if (best.epoch == 0) return;
-  printf("best      epoch %lld, by validation %s: accuracy %.2f %%, loss %.4f", (long long)best.epoch, measure,
-         100 * best.accuracy, best.loss);
-  if (best.stopped)
-    printf("; stopped after %lld without a better one", (long long)train->options.patience);
+  printf("best      epoch %lld, by validation %s: accuracy %.2f %%, loss %.4f", (long long)best.epoch,
+         measure, 100 * best.accuracy, best.loss);
+  if (best.stopped) printf("; stopped after %lld without a better one", (long long)train->options.patience);
   putchar('\n');
 }
 
@@ -432,8 +431,7 @@ int cmd_train(int argc, char **argv) {
       ROW_NUMBER("weight-decay", "D", &options->weight_decay, 0, 1000, "0; 0.01 for adamw", "weight decay"),
       ROW_SWITCH("decay-biases", &options->decay_biases, "weight decay of biases too"),
       ROW_NUMBER("clip-norm", "N", &options->clip_norm, 0, 1e6, "off", "largest norm of the gradient"),
-      ROW_NUMBER("clip-value", "V", &options->clip_value, 0, 1e6, "off",
-                 "largest element of the gradient"),
+      ROW_NUMBER("clip-value", "V", &options->clip_value, 0, 1e6, "off", "largest element of the gradient"),
       ROW_CHOICE("loss", "NAME", &train.loss, losses, "loss"),
       ROW_NUMBER("label-smoothing", "S", &options->label_smoothing, 0, 1, NULL,
                  "share of the target spread over all classes"),
@@ -456,16 +454,16 @@ int cmd_train(int argc, char **argv) {
       ROW_SWITCH("no-save", &train.no_save, "write no model file"),
       ROW_WORD("log", "FILE", &train.log, "none", "file for settings and a line an epoch, in JSON"),
       ROW_CONFIG(&train.config),
-      ROW_SWITCH("print-config", &train.print_config, "print the file for --config that repeats the run, only"),
+      ROW_SWITCH("print-config", &train.print_config,
+                 "print the file for --config that repeats the run, only"),
       ROW_END};
-  struct command_line line = {
-      .words = "NET",
-      .least = 1,
-      .most = 1,
-      .rows = rows,
-      .first = "network",
-      .about = "Train NET, a built-in network or a .net file, and save the model.",
-      .after = help_after()};
+  struct command_line line = {.words = "NET",
+                              .least = 1,
+                              .most = 1,
+                              .rows = rows,
+                              .first = "network",
+                              .about = "Train NET, a built-in network or a .net file, and save the model.",
+                              .after = help_after()};
   /* argp moves the words of argv about, but the log shall have them as they were typed */
   char **command = calloc((size_t)argc + 1, sizeof *command);
   if (!command) return fail_with("out of memory");

@@ -185,9 +185,9 @@ static void read_row(const struct place *place, const struct option_row *row, co
 
 struct parse {
   struct command_line *line;
-  bool given[MOST_OPTIONS];    /* on the command line */
-  bool in_file[MOST_OPTIONS];  /* by a file */
-  char *first[2];              /* the first word, by a file */
+  bool given[MOST_OPTIONS];   /* on the command line */
+  bool in_file[MOST_OPTIONS]; /* by a file */
+  char *first[2];             /* the first word, by a file */
 };
 
 /* ---- Files of options ---- */

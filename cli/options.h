@@ -90,10 +90,10 @@ const char *const *optimizer_names(void);
     .name = (option), .argument = (word), .help = (text), .kind = OPTION_CHOICE, .value = (target), \
     .choices = (names)                                                                              \
   }
-#define ROW_CONFIG(target)                                                              \
-  {                                                                                     \
+#define ROW_CONFIG(target)                                                                               \
+  {                                                                                                      \
     .name = "config", .argument = "FILE", .help = "read options from a file, a line `key = value` each", \
-    .kind = OPTION_CONFIG, .value = (target), .standard = "none"                        \
+    .kind = OPTION_CONFIG, .value = (target), .standard = "none"                                         \
   }
 #define ROW_END \
   { .name = 0 }

@@ -121,7 +121,6 @@ static void log_epoch(struct progress *progress, const cnn_progress *now) {
   json_open(&out, NULL, '{');
   json_integer(&out, "epoch", now->epoch);
   json_integer(&out, "steps", now->total_step);
-  json_number(&out, "lr", now->lr);
   json_number(&out, "loss", now->loss);
   json_number(&out, "accuracy", now->accuracy);
   json_number(&out, "train_accuracy", now->train_accuracy);
@@ -132,6 +131,7 @@ static void log_epoch(struct progress *progress, const cnn_progress *now) {
   }
   json_number(&out, "test_accuracy", now->test_accuracy);
   json_number(&out, "test_loss", now->test_loss);
+  json_number(&out, "lr", now->lr);
   json_number(&out, "seconds", now->seconds);
   json_number(&out, "images_per_second", now->images_per_second);
   json_close(&out, '}');

@@ -15,20 +15,20 @@ static inline vec treated(const struct update *u, vec w, vec g) {
   return vec_fma(vec_all(u->l2), w, g);
 }
 
-#define UPDATE(name)                                                         \
-  static void kernel_##name(const struct update *u, int64_t count) {         \
-    if (u->treated) {                                                        \
-      for (int64_t i = 0; i < count; i += VL) {                              \
-        vec w = vec_load(u->weight + i);                                     \
-        vec g = treated(u, w, vec_load(u->gradient + i));                    \
-        STEP vec_store(u->weight + i, w);                                    \
-      }                                                                      \
-      return;                                                                \
-    }                                                                        \
-    for (int64_t i = 0; i < count; i += VL) {                                \
-      vec w = vec_load(u->weight + i), g = vec_load(u->gradient + i);        \
-      STEP vec_store(u->weight + i, w);                                      \
-    }                                                                        \
+#define UPDATE(name)                                                  \
+  static void kernel_##name(const struct update *u, int64_t count) {  \
+    if (u->treated) {                                                 \
+      for (int64_t i = 0; i < count; i += VL) {                       \
+        vec w = vec_load(u->weight + i);                              \
+        vec g = treated(u, w, vec_load(u->gradient + i));             \
+        STEP vec_store(u->weight + i, w);                             \
+      }                                                               \
+      return;                                                         \
+    }                                                                 \
+    for (int64_t i = 0; i < count; i += VL) {                         \
+      vec w = vec_load(u->weight + i), g = vec_load(u->gradient + i); \
+      STEP vec_store(u->weight + i, w);                               \
+    }                                                                 \
   }
 #define MOMENT(n) vec m##n = vec_load(u->moment[n] + i);
 #define KEEP(n)   vec_store(u->moment[n] + i, m##n);
@@ -76,7 +76,7 @@ UPDATE(rmsprop)
 
 /* m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; w -= lr m' / (sqrt v' + epsilon), m' and v'
  * corrected for their start at 0 */
-#define ADAM \
+#define ADAM                                                                                             \
   MOMENT(0) MOMENT(1) m0 = vec_fma(vec_all(u->rest1), g, vec_mul(vec_all(u->beta1), m0));                \
   m1 = vec_fma(vec_mul(vec_all(u->rest2), g), g, vec_mul(vec_all(u->beta2), m1));                        \
   w = vec_sub(w, vec_div(vec_mul(vec_all(u->lr * u->correction1), m0),                                   \
@@ -88,8 +88,8 @@ UPDATE(adam)
 #undef STEP
 
 /* The same after w -= lr decay w, which has no part in the moments */
-#define STEP                                \
-  w = vec_fma(vec_all(-u->shrink), w, w);   \
+#define STEP                              \
+  w = vec_fma(vec_all(-u->shrink), w, w); \
   ADAM
 UPDATE(adamw)
 #undef STEP

@@ -81,9 +81,9 @@ struct update {
 
   /* Of the gradient before that, in this order; 'treated' is false where none of them does anything. */
   bool treated;
-  float scale; /* times this */
-  float limit; /* no element beyond +- this; 0: no limit */
-  float l2;    /* plus this times the weight */
+  float scale;  /* times this */
+  float limit;  /* no element beyond +- this; 0: no limit */
+  float l2;     /* plus this times the weight */
   float shrink; /* adamw: lr * its weight decay */
 };
 

@@ -1,6 +1,6 @@
-/* The keys by which one brick's weights learn at their own pace: factors of the run's learning rate and weight
- * decay, as lr_mult and decay_mult in Caffe. Every layer with weights has them; net.c reads them, the trainer
- * follows them. */
+/* The keys by which one brick's weights learn at their own pace: factors of the run's learning rate and
+ * weight decay, as lr_mult and decay_mult in Caffe. Every layer with weights has them; net.c reads them, the
+ * trainer follows them. */
 #include "layers/layer.h"
 
 const struct param learning_params[] = {

@@ -148,10 +148,11 @@ static cnn_status unknown_key(const struct param *params, const char *owner, con
   for (; common && *common; common++) names[count++] = *common;
   for (int i = 0; i < count; i++) text_add(&known, "%s%s", i ? ", " : "", names[i]);
   const char *nearest = text_nearest(key, names);
-  cnn_status status = nearest
-                          ? CNN_FAIL(CNN_E_KEY, "unknown key '%.40s'; did you mean '%s'?", key, nearest)
-                          : CNN_FAIL(CNN_E_KEY, "unknown key '%.40s'; %s knows %s", key, owner,
-                                     known.data ? known.data : count ? "others" : "none");
+  cnn_status status = nearest ? CNN_FAIL(CNN_E_KEY, "unknown key '%.40s'; did you mean '%s'?", key, nearest)
+                              : CNN_FAIL(CNN_E_KEY, "unknown key '%.40s'; %s knows %s", key, owner,
+                                         known.data ? known.data
+                                         : count    ? "others"
+                                                    : "none");
   text_free(&known);
   return status;
 }

@@ -77,8 +77,7 @@ void loss_gradient(void *context, int64_t n0, int64_t n1) {
       /* p[top] is at least 1 / classes: a logarithm without loss, whatever the label's own p is */
       loss->each[n] = (double)(x[at(top, s)] - x[at(label, s)]) - (double)log_of(kernels, dx[at(top, g)]);
       dx[at(label, g)] -= 1;
-      if (loss->smoothing > 0)
-        loss->each[n] += smooth(loss->smoothing, x, s, top, label, classes, dx, g);
+      if (loss->smoothing > 0) loss->each[n] += smooth(loss->smoothing, x, s, top, label, classes, dx, g);
     } else {
       double sum = 0;
       for (int64_t c = 0; c < classes; c++) {

@@ -224,7 +224,8 @@ void schedule_write(const struct schedule *schedule, struct text *out) {
 }
 
 double schedule_factor(const struct schedule *schedule, int64_t step) {
-  struct moment m = {(double)step, (double)schedule->warmup, (double)schedule->steps, (double)schedule->epoch};
+  struct moment m = {(double)step, (double)schedule->warmup, (double)schedule->steps,
+                     (double)schedule->epoch};
   double rate = schedule->class->rate(&schedule->settings, &m);
   return step < schedule->warmup ? rate * (double)(step + 1) / (double)schedule->warmup : rate;
 }

@@ -90,12 +90,9 @@ static void write_methods(struct text *s, const cnn_train_options *o) {
   const struct {
     const char *name;
     double value;
-  } numbers[] = {{"warmup", o->warmup},
-                 {"weight_decay", o->weight_decay},
-                 {"clip_norm", o->clip_norm},
-                 {"clip_value", o->clip_value},
-                 {"label_smoothing", o->label_smoothing},
-                 {"ema", o->ema}};
+  } numbers[] = {
+      {"warmup", o->warmup},         {"weight_decay", o->weight_decay},       {"clip_norm", o->clip_norm},
+      {"clip_value", o->clip_value}, {"label_smoothing", o->label_smoothing}, {"ema", o->ema}};
   if (strcmp(o->schedule, "constant")) text_add(s, ",\"schedule\":\"%s\"", o->schedule);
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
     if (numbers[i].value > 0) write_number(s, numbers[i].name, numbers[i].value);

@@ -82,8 +82,7 @@ static cnn_status set_up(cnn_trainer *t) {
   if (!t->memory) return status_no_memory(t->bytes, "the optimiser's state");
   carve(t);
   updater_fill(&t->updater);
-  if (t->held)
-    CNN_TRY(validation_select(t->data, t->images + t->held, t->held, t->options.seed, t->index));
+  if (t->held) CNN_TRY(validation_select(t->data, t->images + t->held, t->held, t->options.seed, t->index));
   return settings_write(t);
 }
 

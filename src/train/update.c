@@ -113,7 +113,8 @@ void updater_take(void *context, const float *gradient, int64_t count) {
     int64_t past = zone->to < end ? zone->to : end;
     if (zone->lr > 0) step_zone(u, zone, at, past - at);
   }
-  if (u->average) u->plan->kernels->average(u->average + from, u->plan->weights + from, u->average_rate, count);
+  if (u->average)
+    u->plan->kernels->average(u->average + from, u->plan->weights + from, u->average_rate, count);
 }
 
 /* ---- Clipping by the norm ---- */

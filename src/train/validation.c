@@ -12,9 +12,9 @@ cnn_status validation_count(double wanted, int64_t images, int64_t *count) {
   if (!(wanted >= 0) || (wanted >= 1 && wanted != floor(wanted)))
     return CNN_FAIL(CNN_E_ARGUMENT, "validation is %g; it must be a fraction below 1 or a number of images",
                     wanted);
-  int64_t held = wanted < 1          ? (int64_t)(wanted * (double)images + 0.5)
+  int64_t held = wanted < 1        ? (int64_t)(wanted * (double)images + 0.5)
                  : wanted < 0x1p62 ? (int64_t)wanted
-                                     : images;
+                                   : images;
   if (wanted > 0 && held < 1) held = 1;
   if (held > 0 && held >= images)
     return CNN_FAIL(CNN_E_ARGUMENT,
@@ -57,7 +57,8 @@ cnn_status validation_select(const cnn_dataset *data, int64_t images, int64_t he
   struct draw *draws = mem_zeroed((size_t)images, sizeof *draws);
   if (!draws) return status_no_memory((size_t)images * sizeof *draws, "choosing images to validate on");
   for (int64_t i = 0; i < images; i++)
-    draws[i] = (struct draw){dataset_label(data, CNN_SPLIT_TRAIN, i), rng_bits(&rng, (uint64_t)i), (int32_t)i, 0};
+    draws[i] =
+        (struct draw){dataset_label(data, CNN_SPLIT_TRAIN, i), rng_bits(&rng, (uint64_t)i), (int32_t)i, 0};
   qsort(draws, (size_t)images, sizeof *draws, by_class);
   for (int64_t first = 0, next; first < images; first = next) {
     for (next = first; next < images && draws[next].label == draws[first].label;) next++;

@@ -386,7 +386,8 @@ static void bits_average(const struct kernel_table *table, float *in, float *out
 
 static void bits_sum_squares(const struct kernel_table *table, float *in, float *out, struct random *random) {
   uint16_t real[COUNT / BLOCK];
-  for (int i = 0; i < COUNT / BLOCK; i++) real[i] = draw(random, 0, 1) ? 0xffff : (uint16_t)draw(random, 0, 0xffff);
+  for (int i = 0; i < COUNT / BLOCK; i++)
+    real[i] = draw(random, 0, 1) ? 0xffff : (uint16_t)draw(random, 0, 0xffff);
   double sum = table->sum_squares(in, real, draw(random, 0, COUNT / BLOCK) * BLOCK);
   out[0] = (float)sum;
   out[1] = (float)(sum - (double)out[0]);

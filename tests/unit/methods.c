@@ -1,6 +1,7 @@
 /* What a trainer does beyond plain steps: clipping, decay, layers' own rates, averages, validation, stopping
- * early. Formulas are compared with PyTorch in torch_methods.c; here is what PyTorch cannot tell: that nothing
- * depends on threads or instruction sets, that filling between weights stays out, what a plan holds when. */
+ * early. Formulas are compared with PyTorch in torch_methods.c; here is what PyTorch cannot tell: that
+ * nothing depends on threads or instruction sets, that filling between weights stays out, what a plan holds
+ * when. */
 #include <math.h>
 
 #include "instruction_sets.h"
@@ -63,7 +64,8 @@ static void off_is_off(void **state) {
   inert.clip_norm = 1e6; /* a round of its own, but nothing is scaled */
   inert.weight_decay = 0;
   inert.ema = 0.5;
-  struct training_run a = new_run(wide_net, plan_options(), off), b = new_run(wide_net, plan_options(), inert);
+  struct training_run a = new_run(wide_net, plan_options(), off),
+                      b = new_run(wide_net, plan_options(), inert);
   for (int step = 0; step < 2 * STEPS; step++) {
     ok(cnn_trainer_step(a.trainer, NULL));
     ok(cnn_trainer_step(b.trainer, NULL));
@@ -86,7 +88,8 @@ static void clips_the_norm(void **state) {
   int64_t count;
   float *before = all(run.plan, cnn_plan_get_weight, &count);
   ok(cnn_trainer_step(run.trainer, NULL));
-  float *after = all(run.plan, cnn_plan_get_weight, &count), *g = all(run.plan, cnn_plan_get_gradient, &count);
+  float *after = all(run.plan, cnn_plan_get_weight, &count),
+        *g = all(run.plan, cnn_plan_get_gradient, &count);
   double way = 0, norm = 0;
   for (int64_t i = 0; i < count; i++) {
     way += pow((double)after[i] - (double)before[i], 2);
@@ -121,7 +124,7 @@ static void rates_of_layers(void **state) {
   static const struct {
     const char *name;
     double factor;
-  } weights[] = {{"conv1.weight", 0},    {"conv1.bias", 0},       {"affine1.weight", 0.5},
+  } weights[] = {{"conv1.weight", 0},   {"conv1.bias", 0},     {"affine1.weight", 0.5},
                  {"affine1.bias", 0.5}, {"affine2.weight", 2}, {"affine2.bias", 1}};
   cnn_train_options o = train_options();
   o.optimizer = "sgd";
@@ -254,8 +257,7 @@ static void images_held_back(void **state) {
       if (i >= 997 - held) classes[dataset_label(data, CNN_SPLIT_TRAIN, index[i])]++;
     }
     for (int i = 0; i < 997; i++) assert_int_equal(seen[i], 1);
-    for (int c = 0; c < 7; c++)
-      assert_true(fabs(classes[c] - (double)held * of_class[c] / 997) <= 1);
+    for (int c = 0; c < 7; c++) assert_true(fabs(classes[c] - (double)held * of_class[c] / 997) <= 1);
     ok(validation_select(data, 997, held, 3, other));
     assert_memory_equal(index, other, sizeof index);
     ok(validation_select(data, 997, held, 4, other));
@@ -374,11 +376,11 @@ static void fails(cnn_train_options o, cnn_status status, const char *why) {
 
 static void options(void **state) {
   (void)state;
-#define FAILS(field, value, why)            \
-  do {                                      \
-    cnn_train_options o = train_options();  \
-    o.field = (value);                      \
-    fails(o, CNN_E_ARGUMENT, why);          \
+#define FAILS(field, value, why)           \
+  do {                                     \
+    cnn_train_options o = train_options(); \
+    o.field = (value);                     \
+    fails(o, CNN_E_ARGUMENT, why);         \
   } while (0)
   FAILS(weight_decay, 1e9, "weight_decay is 1e+09");
   FAILS(clip_norm, -1, "clip_norm is -1");
@@ -423,12 +425,18 @@ static void filled_in(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(same_everywhere),      cmocka_unit_test(off_is_off),
-      cmocka_unit_test(clips_the_norm),       cmocka_unit_test(rates_of_layers),
-      cmocka_unit_test(keys_of_layers),       cmocka_unit_test(average),
-      cmocka_unit_test(smoothed_loss),        cmocka_unit_test(images_held_back),
-      cmocka_unit_test(trains_on_the_others), cmocka_unit_test(stops_early_with_the_best),
-      cmocka_unit_test(plateau_lowers_the_rate), cmocka_unit_test(options),
+      cmocka_unit_test(same_everywhere),
+      cmocka_unit_test(off_is_off),
+      cmocka_unit_test(clips_the_norm),
+      cmocka_unit_test(rates_of_layers),
+      cmocka_unit_test(keys_of_layers),
+      cmocka_unit_test(average),
+      cmocka_unit_test(smoothed_loss),
+      cmocka_unit_test(images_held_back),
+      cmocka_unit_test(trains_on_the_others),
+      cmocka_unit_test(stops_early_with_the_best),
+      cmocka_unit_test(plateau_lowers_the_rate),
+      cmocka_unit_test(options),
       cmocka_unit_test(filled_in),
   };
   return cmocka_run_group_tests(tests, scratch_make, scratch_remove);

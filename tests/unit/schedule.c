@@ -94,7 +94,8 @@ static void plateau(void **state) {
   const double factors[] = {1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.2, 0.2};
   for (int i = 0; i < 11; i++) {
     schedule_measured(&schedule, &p, measures[i]);
-    if (p.factor != factors[i]) fail_msg("after measure %d the factor is %g, not %g", i, p.factor, factors[i]);
+    if (p.factor != factors[i])
+      fail_msg("after measure %d the factor is %g, not %g", i, p.factor, factors[i]);
   }
   schedule = read("constant", 0, 9, 1);
   p = (struct plateau){.factor = 1};
@@ -138,9 +139,11 @@ static void messages(void **state) {
   assert_fails(CNN_E_ARGUMENT, schedule_read("step every=1 factor=2", 0, 1, 1, &s), "out of range");
   assert_fails(CNN_E_ARGUMENT, schedule_read("multistep at=3,2", 0, 1, 1, &s), "does not rise");
   assert_fails(CNN_E_ARGUMENT, schedule_read("multistep at=3,,4", 0, 1, 1, &s), "a number wanted");
-  assert_fails(CNN_E_ARGUMENT, schedule_read("multistep at=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", 0, 1, 1, &s),
+  assert_fails(CNN_E_ARGUMENT,
+               schedule_read("multistep at=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17", 0, 1, 1, &s),
                "at most 16 numbers");
-  assert_fails(CNN_E_ARGUMENT, schedule_read("one-cycle shape=round", 0, 1, 1, &s), "it takes cosine, linear");
+  assert_fails(CNN_E_ARGUMENT, schedule_read("one-cycle shape=round", 0, 1, 1, &s),
+               "it takes cosine, linear");
   assert_fails(CNN_E_ARGUMENT, schedule_read("cosine", 2, 1, 1, &s), "warmup is 2 epochs");
   assert_fails(CNN_E_ARGUMENT, schedule_read("cosine", (double)NAN, 1, 1, &s), "warmup");
 }

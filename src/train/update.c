@@ -147,12 +147,24 @@ static void step_range(void *context, int64_t task, int thread) {
   updater_take(context, u->plan->gradients + from, range_end(u, from) - from);
 }
 
+/* Zones are in the order of the net's weights. */
+static cnn_status not_finite(const struct updater *u) {
+  for (int i = 0; i < u->zone_count; i++) {
+    const struct zone *zone = &u->zones[i];
+    const float *gradient = u->plan->gradients + zone->from;
+    if (zone->lr > 0 && !isfinite(u->plan->kernels->sum_squares(gradient, u->real + zone->from / BLOCK,
+                                                                zone->to - zone->from)))
+      return CNN_FAIL(CNN_E_NUMERIC, "the gradient of '%s' is not finite; try a smaller learning rate",
+                      u->plan->net->weights[i].name);
+  }
+  return CNN_OK;
+}
+
 cnn_status updater_finish(struct updater *u) {
   double sum = 0;
   threads_run(u->plan->options.threads, ranges(u), sum_squares, u);
   for (int64_t i = 0; i < ranges(u); i++) sum += u->squares[i];
-  if (!isfinite(sum))
-    return CNN_FAIL(CNN_E_NUMERIC, "the gradient's norm is %f; try a smaller learning rate", sum);
+  if (!isfinite(sum)) return not_finite(u);
   u->norm = sqrt(sum);
   threads_run(u->plan->options.threads, ranges(u), step_range, u);
   return CNN_OK;

@@ -51,6 +51,6 @@ void updater_fill(struct updater *u); /* once, when there is memory */
 void updater_begin(struct updater *u);
 bool updater_waits(const struct updater *u);
 void updater_take(void *context, const float *gradient, int64_t count);
-cnn_status updater_finish(struct updater *u); /* CNN_E_NUMERIC where the norm is not finite */
+cnn_status updater_finish(struct updater *u); /* CNN_E_NUMERIC names a weight whose gradient is not finite */
 
 #endif

@@ -388,7 +388,8 @@ typedef struct cnn_train_options {
   int64_t epochs;         /* >= 1 */
   const char *optimizer;  /* "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw" */
   double lr;              /* learning rate; 0: the optimiser's usual one */
-  double momentum;        /* momentum and nesterov: usually 0.9 */
+  double momentum;        /* momentum and nesterov: usually 0.9. v = momentum v - lr g, as in AlexNet's paper;
+                             PyTorch's v leaves lr out, which shows where lr changes */
   double beta1, beta2;    /* adam, adamw: usually 0.9, 0.999 */
   double decay;           /* rmsprop: usually 0.99 */
   double epsilon;         /* adam, adamw, rmsprop, adagrad */

@@ -161,6 +161,10 @@ static cnn_status unknown_key(const struct param *params, const char *owner, con
 static cnn_status parse_word(const struct param *params, const char *owner, const char *word, size_t length,
                              const char *const *common, void *config, uint64_t *seen) {
   char copy[LONGEST_VALUE];
+  for (int i = 0; common && common[i]; i++) {
+    size_t key = strlen(common[i]);
+    if (length > key + 1 && word[key] == '=' && strncmp(word, common[i], key) == 0) return CNN_OK;
+  }
   if (length >= sizeof copy)
     return CNN_FAIL(CNN_E_ARGUMENT, "'%.40s...' is longer than %d characters", word, LONGEST_VALUE - 1);
   memcpy(copy, word, length);
@@ -169,8 +173,6 @@ static cnn_status parse_word(const struct param *params, const char *owner, cons
   if (!equals || equals == copy || !equals[1])
     return CNN_FAIL(CNN_E_ARGUMENT, "'%s' is not of the form key=value", copy);
   *equals = 0;
-  for (int i = 0; common && common[i]; i++)
-    if (strcmp(copy, common[i]) == 0) return CNN_OK;
   for (int i = 0; params && params[i].key; i++) {
     if (strcmp(copy, params[i].key)) continue;
     if (*seen >> i & 1) return CNN_FAIL(CNN_E_KEY, "key '%s' is given twice", copy);

@@ -104,7 +104,7 @@ static void same_bits(const struct probe *p, int parts, const struct engine *e, 
 static void check_way(const struct probe *p, const char *layer, const char *words, struct way way) {
   char what[128];
   snprintf(what, sizeof what, "%s in=%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 " group %" PRId64 "%s",
-           layer, p->in.n, p->in.c, p->in.h, p->in.w, way.group, way.inside ? ", inside" : "");
+           layer, p->in[0].n, p->in[0].c, p->in[0].h, p->in[0].w, way.group, way.inside ? ", inside" : "");
   way.threads = 1;
   struct engine first = engine_run(p, layer, words, way);
   compare(p, &first, what, words);

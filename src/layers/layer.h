@@ -15,6 +15,7 @@
 #include "core/status.h"
 #include "core/view.h"
 #include "kernels/kernels.h"
+#include "layers/connections.h"
 
 enum { MAX_INPUTS = 8, MAX_WEIGHTS = 2, MAX_STATES = 2 };
 
@@ -28,6 +29,7 @@ enum param_type {
   PARAM_CHOICE,  /* int: index into choices */
   PARAM_SHAPE,   /* cnn_shape: "1x28x28", n is 1 */
   PARAM_INIT,    /* struct init */
+  PARAM_TABLE,   /* struct connections */
   PARAM_NUMBERS, /* struct numbers: "30,60,80", rising */
 };
 

@@ -9,7 +9,7 @@
 
 #define INIT_WORDS "normal:STD, xavier, he, zeros or constant:VALUE"
 
-enum { LONGEST_VALUE = 128 };
+enum { LONGEST_VALUE = 512 };
 
 const char *params_type(const struct param *param) {
   switch (param->type) {
@@ -20,6 +20,7 @@ const char *params_type(const struct param *param) {
     case PARAM_CHOICE: return "choice";
     case PARAM_SHAPE: return "CxHxW";
     case PARAM_INIT: return INIT_WORDS;
+    case PARAM_TABLE: return "0-2,5/1-3/...";
     case PARAM_NUMBERS: return "numbers";
   }
   return "";
@@ -134,6 +135,7 @@ static cnn_status parse_value(const struct param *p, const char *value, void *co
       return CNN_OK;
     }
     case PARAM_INIT: return parse_init(p, value, at);
+    case PARAM_TABLE: return connections_parse(p->key, value, at);
     case PARAM_NUMBERS: return parse_numbers(p, value, at);
   }
   return CNN_OK;
@@ -231,6 +233,7 @@ static void print_value(const struct param *p, const void *config, struct text *
         text_add(out, ":%s", text_from_number(init->number, buffer));
       break;
     }
+    case PARAM_TABLE: connections_print(at, out); break;
     case PARAM_NUMBERS: {
       const struct numbers *numbers = at;
       for (int i = 0; i < numbers->count; i++)

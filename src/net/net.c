@@ -44,7 +44,7 @@ void net_ledger(const cnn_net *net, int i, struct ledger *ledger) {
 
 static const char *const common_keys[] = {"name", "from", NULL};
 static const char *const weight_keys[] = {"name",    "from",  "lr",
-                                          "bias_lr", "decay", NULL}; /* learning_params */
+                                          "bias_lr", "decay", NULL}; /* with learning_params */
 
 /* The value of name= in a brick's words, or the kind and how many there are of it: "conv2". */
 static cnn_status brick_name(const cnn_net *net, const struct layer_class *class, const char *words,

@@ -417,6 +417,8 @@ static void bits_sum_squares(const struct kernel_table *table, float *in, float 
   out[1] = (float)(sum - (double)out[0]);
 }
 
+#include "bits_layers.h"
+
 /* A kernel without a case here does not compile. */
 static const struct {
   const char *name;

@@ -564,8 +564,7 @@ static void maximum_of_a_shared_relu(void **state) {
   static const char *const tails[] = {
       "maxpool kernel=2\naffine units=2\n",
       "maxpool kernel=2\nmaxpool kernel=2 from=relu1\nadd from=maxpool1,maxpool2",
-      "maxpool kernel=2 from=conv1\nmaxpool kernel=2 from=relu1\n"
-      "add from=maxpool1,maxpool2"};
+      "maxpool kernel=2 from=conv1\nmaxpool kernel=2 from=relu1\nadd from=maxpool1,maxpool2"};
   for (int i = 0; i < 3; i++) {
     char text[256];
     cnn_net *net;

@@ -312,6 +312,7 @@ static void oracle_brick(struct oracle *o, int i, bool backward) {
   for (int s = 0; s < MAX_STATES; s++) naive.state[s] = o->state[i][s];
   brick->class->naive(&naive);
   for (int k = 0; backward && k < brick->inputs; k++) {
+    assert_non_null(naive.dx[k]);
     for (int64_t j = 0; j < o->batch * floats_of(in[k]); j++) o->dy[brick->from[k]][j] += naive.dx[k][j];
     free(naive.dx[k]);
   }

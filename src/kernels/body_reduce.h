@@ -52,6 +52,17 @@ static void kernel_softmax_backward(float *dx, int64_t dx_block, const float *dy
     }
 }
 
+/* lanes[k mod 16][channel] += a * b at position k, for the 16 channels of a block. */
+static void kernel_sum_products(float *lanes, const float *a, const float *b, int64_t positions) {
+  for (int64_t k = 0; k < positions; k++) {
+    float *lane = lanes + k % BLOCK * BLOCK;
+    for (int i = 0; i < BLOCK; i += VL) {
+      vec sum = vec_fma(vec_load(a + k * BLOCK + i), vec_load(b + k * BLOCK + i), vec_load(lane + i));
+      vec_store(lane + i, sum);
+    }
+  }
+}
+
 /* lanes[k mod 16][channel] += x[k * step + channel], for the 16 channels of a block. */
 static void kernel_sum_positions(float *lanes, const float *x, int64_t step, int64_t positions) {
   for (int64_t k = 0; k < positions; k++) {
@@ -78,4 +89,18 @@ static bool kernel_finite(const float *x, int64_t count) {
     sum = vec_add(sum, vec_sub(v, v));
   }
   return !mask_any(vec_unordered(sum, sum));
+}
+
+/* Squares of floats are exact in double, so that only the sums round. */
+static double kernel_sum_squares(const float *x, const uint16_t *real, int64_t count) {
+  double lane[BLOCK] = {0};
+  for (int64_t k = 0; k < count; k += BLOCK)
+    if (real[k / BLOCK] == 0xffff)
+      for (int i = 0; i < BLOCK; i++) lane[i] += (double)x[k + i] * (double)x[k + i];
+    else
+      for (int i = 0; i < BLOCK; i++)
+        if (real[k / BLOCK] >> i & 1) lane[i] += (double)x[k + i] * (double)x[k + i];
+  for (int half = BLOCK / 2; half >= 1; half /= 2)
+    for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+  return lane[0];
 }

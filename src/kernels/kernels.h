@@ -50,6 +50,15 @@ struct window {
   bool count_pad;       /* average: divide by fh * fw even where the window reaches into padding */
 };
 
+/* Convolution by a table of connections (layers/table_conv.c) with stride 1, 16 outputs side by side. */
+struct table_conv {
+  struct window window;
+  int64_t channels, x_plane; /* of x; floats from one block of them to the next */
+  const float *weight;       /* [channels][fh][fw][16] */
+  const float *reach;        /* [channels][16]: 1 where the channel reaches the output, else 0 */
+  const float *start;        /* [16]: what sums begin with; NULL: 0 */
+};
+
 /* Local response normalisation (layers/lrn.c) of a row of pixels, whose channel blocks stand `plane` floats
  * apart: s = k + alpha * sum of x^2 over the channels c - before .. c + after, y = x s^-beta. */
 struct lrn {
@@ -78,6 +87,13 @@ struct update {
   float lr, momentum, beta1, beta2, decay, epsilon;
   float rest1, rest2, rest; /* 1 - beta1, 1 - beta2, 1 - decay, rounded once: 1 - 0.999F is 1.3e-5 off */
   float correction1, correction2; /* adam: 1 / (1 - beta^t) */
+
+  /* Of the gradient before that, in this order; 'treated' is false where none of them does anything. */
+  bool treated;
+  float scale;  /* times this */
+  float limit;  /* no element beyond +- this; 0: no limit */
+  float l2;     /* plus this times the weight */
+  float shrink; /* adamw: lr * its weight decay */
 };
 
 struct kernel_table {

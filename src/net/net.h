@@ -10,6 +10,7 @@ struct brick {
   bool named; /* by name=, not by counting */
   const struct layer_class *class;
   void *config;
+  struct learning learning;
   int inputs, from[MAX_INPUTS];      /* bricks it takes its inputs from */
   cnn_shape in[MAX_INPUTS + 1], out; /* of one image; in is ended by one of none */
   int readers;                       /* how many inputs of other bricks take its output */

@@ -28,8 +28,8 @@ void batch_load(void *context, int64_t n0, int64_t n1);
 /* CNN_E_SHAPE or CNN_E_DATA where the data set does not fit the network. */
 cnn_status batch_check(const cnn_net *net, const cnn_dataset *data);
 
-/* Loss and accuracy over the first `limit` images (0: all) of batch->split, through batch's buffers. In
- * evaluate.c. */
-cnn_status evaluate_split(struct batch *batch, int64_t limit, cnn_evaluation *evaluation);
+/* Loss and accuracy over `total` images of batch->split, those of index or, where it is NULL, the first ones,
+ * through batch's buffers. In evaluate.c. */
+cnn_evaluation evaluate_images(struct batch *batch, const int32_t *index, int64_t total);
 
 #endif

@@ -5,38 +5,40 @@
 #include "train/batch.h"
 #include "train/optimizer.h"
 
-cnn_status evaluate_split(struct batch *batch, int64_t limit, cnn_evaluation *evaluation) {
+cnn_evaluation evaluate_images(struct batch *batch, const int32_t *index, int64_t total) {
   cnn_plan *plan = batch->loss.plan;
-  int64_t total = cnn_dataset_count(batch->data, batch->split), images = plan->options.batch;
-  if (limit > 0 && limit < total) total = limit;
-  if (total < 1)
-    return CNN_FAIL(CNN_E_DATA, "'%s' has no images in its %s split", cnn_dataset_name(batch->data),
-                    batch->split == CNN_SPLIT_TEST ? "test" : "training");
+  int64_t images = plan->options.batch;
   struct hooks hooks = {.load = batch_load, .scored = loss_score, .context = batch};
   cnn_evaluation sum = {.total = total};
   for (int64_t n = 0; n < total; n += images) {
-    batch_take(batch, NULL, n, total - n < images ? total - n : images);
+    batch_take(batch, index ? index + n : NULL, n, total - n < images ? total - n : images);
     exec_forward(plan, batch->loss.batch, &hooks);
     sum.loss += loss_sum(&batch->loss);
     sum.correct += loss_correct(&batch->loss);
   }
   sum.loss /= (double)total;
   sum.accuracy = (double)sum.correct / (double)total;
-  *evaluation = sum;
-  return CNN_OK;
+  return sum;
 }
 
 cnn_status cnn_evaluate(cnn_plan *plan, const cnn_dataset *data, cnn_split split, int64_t limit,
                         cnn_evaluation *evaluation) {
   CNN_TRY(batch_check(plan->net, data));
+  int64_t total = cnn_dataset_count(data, split);
+  if (limit > 0 && limit < total) total = limit;
+  if (total < 1)
+    return CNN_FAIL(CNN_E_DATA, "'%s' has no images in its %s split", cnn_dataset_name(data),
+                    split == CNN_SPLIT_TEST    ? "test"
+                    : split == CNN_SPLIT_TRAIN ? "training"
+                                               : "validation");
   int64_t bytes = batch_bytes(plan->options.batch);
   char *memory = mem_alloc((size_t)bytes);
   if (!memory) return status_no_memory((size_t)bytes, "a batch");
   struct batch batch = {.loss.plan = plan, .data = data, .split = split};
   batch_place(&batch, plan->options.batch, memory);
-  cnn_status status = evaluate_split(&batch, limit, evaluation);
+  *evaluation = evaluate_images(&batch, NULL, total);
   mem_free(memory);
-  return status;
+  return CNN_OK;
 }
 
 cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels, float *loss) {

@@ -235,12 +235,13 @@ CNN_API cnn_status cnn_plan_memory(const cnn_net *net, const cnn_plan_options *o
 
 /* The output for x, of shape (x.n, c, h, w of the net's output), in y. x.shape must be the net's
  * input with n <= batch. After a last softmax layer y holds probabilities. Dropout drops
- * nothing here, nor in evaluation. */
+ * nothing here, nor in evaluation, and batchnorm takes its running mean and variance. */
 CNN_API cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y);
 
 /* Forward, loss and backward for a batch: the mean loss over its images, and the gradient of that
  * mean, to be read by cnn_plan_get_gradient(). labels: x.n class indices. Training plans only. Dropout drops
- * the same elements in every call, by the plan's seed; a trainer draws anew in every step. */
+ * the same elements in every call, by the plan's seed; a trainer draws anew in every step. batchnorm takes
+ * the mean and variance of these images, and leaves the running ones as they are. */
 CNN_API cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels, float *loss);
 
 /* Weights by name ("conv1.weight", "conv1.bias"), dense, in PyTorch's order and shape: convolution

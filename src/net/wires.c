@@ -53,7 +53,7 @@ static cnn_status find_brick(const cnn_net *net, const char *text, size_t length
 
 /* What class takes, for a sentence: "1 input", "2 to 8 inputs". */
 static cnn_status wrong_number(const struct layer_class *class, int count) {
-  char takes[32];
+  char takes[64];
   int most = layer_most_inputs(class);
   if (most > class->inputs)
     snprintf(takes, sizeof takes, "%d to %d inputs", class->inputs, most);

@@ -90,19 +90,18 @@ static void check_case(FILE *golden, const cnn_shape *shape, const char *text, f
 static void as_in_torch(void **state) {
   (void)state;
   FILE *golden = golden_open("torch-batchnorm.txt");
-  char line[256], text[256];
+  char word[64], text[256];
   int cases = 0;
-  while (fgets(line, sizeof line, golden)) {
-    cnn_shape s;
-    double epsilon, momentum, added;
-    if (sscanf(line, "case %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %lf %lf %lf", &s.n, &s.c, &s.h,
-               &s.w, &epsilon, &momentum, &added) != 7)
-      continue;
+  for (; fscanf(golden, " %63s", word) == 1; cases++) {
+    assert_string_equal(word, "case");
+    double number[7];
+    for (int i = 0; i < 7; i++) number[i] = golden_number(golden);
+    cnn_shape s = {(int64_t)number[0], (int64_t)number[1], (int64_t)number[2], (int64_t)number[3]};
+    double epsilon = number[4], momentum = number[5], added = number[6];
     snprintf(text, sizeof text,
              "input shape=%" PRId64 "x%" PRId64 "x%" PRId64 "\nbatchnorm epsilon=%g momentum=%g\n", s.c, s.h,
              s.w, epsilon, momentum);
     check_case(golden, &s, text, (float)added);
-    cases++;
   }
   assert_int_equal(cases, 4);
   fclose(golden);

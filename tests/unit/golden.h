@@ -21,8 +21,10 @@ static inline FILE *golden_open(const char *name) {
 }
 
 static inline double golden_number(FILE *golden) {
-  double value;
-  assert_int_equal(fscanf(golden, " %lf", &value), 1);
+  char word[64], *end;
+  assert_int_equal(fscanf(golden, " %63s", word), 1);
+  double value = strtod(word, &end);
+  if (*end) fail_msg("'%s' in a golden file is no number", word);
   return value;
 }
 
@@ -36,8 +38,9 @@ static inline void golden_word(FILE *golden, const char *expected) {
 static inline void golden_compare(FILE *golden, const char *name, const float *values, int64_t count,
                                   int64_t step, double limit) {
   double error = 0, norm = 0;
+  int64_t stored = (count + step - 1) / step;
   golden_word(golden, name);
-  assert_true(golden_number(golden) == (double)((count + step - 1) / step));
+  assert_true(golden_number(golden) == (double)stored);
   for (int64_t i = 0; i < count; i += step) {
     double torch = golden_number(golden), d = (double)values[i] - torch;
     error += d * d;
@@ -51,7 +54,10 @@ static inline float *golden_pattern(int64_t count, int64_t factor, int64_t offse
                                     float divisor) {
   float *x = malloc((size_t)count * sizeof *x);
   assert_non_null(x);
-  for (int64_t i = 0; i < count; i++) x[i] = (float)((i * factor + offset) % modulus - modulus / 2) / divisor;
+  for (int64_t i = 0; i < count; i++) {
+    int64_t whole = (i * factor + offset) % modulus - modulus / 2;
+    x[i] = (float)whole / divisor;
+  }
   return x;
 }
 

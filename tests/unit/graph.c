@@ -264,10 +264,11 @@ static void oracle_free(struct oracle *o) {
 static void oracle_begin(struct oracle *o, const cnn_plan *plan, const float *x) {
   assert_true(o->net->count <= MOST);
   for (int i = 0; i < o->net->count; i++) {
-    o->y[i] = doubles(o->batch * floats_of(o->net->bricks[i].out));
-    o->dy[i] = doubles(o->batch * floats_of(o->net->bricks[i].out));
+    int64_t count = o->batch * floats_of(o->net->bricks[i].out);
+    double *y = o->y[i] = doubles(count);
+    o->dy[i] = doubles(count);
+    for (int64_t k = 0; i == 0 && k < count; k++) y[k] = (double)x[k];
   }
-  for (int64_t i = 0; i < o->batch * floats_of(o->net->bricks[0].out); i++) o->y[0][i] = (double)x[i];
   for (int w = 0; w < o->net->weight_count; w++) {
     const struct net_weight *weight = &o->net->weights[w];
     cnn_weight_info info;
@@ -289,9 +290,11 @@ static void oracle_begin(struct oracle *o, const cnn_plan *plan, const float *x)
 
 static void oracle_brick(struct oracle *o, int i, bool backward) {
   const struct brick *brick = &o->net->bricks[i];
+  const int inputs = brick->inputs;
   cnn_shape in[MAX_INPUTS];
+  double *dx[MAX_INPUTS] = {0};
   struct naive naive = {.config = brick->config,
-                        .inputs = brick->inputs,
+                        .inputs = inputs,
                         .in = in,
                         .out = brick->out,
                         .y = o->y[i],
@@ -299,11 +302,11 @@ static void oracle_brick(struct oracle *o, int i, bool backward) {
                         .chance = o->chance,
                         .stream = (uint32_t)i};
   naive.out.n = o->batch;
-  for (int k = 0; k < brick->inputs; k++) {
+  for (int k = 0; k < inputs; k++) {
     in[k] = brick->in[k];
     in[k].n = o->batch;
     naive.x[k] = o->y[brick->from[k]];
-    if (backward) naive.dx[k] = doubles(o->batch * floats_of(in[k]));
+    naive.dx[k] = dx[k] = doubles(o->batch * floats_of(in[k]));
   }
   for (int w = 0; w < MAX_WEIGHTS; w++) {
     naive.weight[w] = o->weight[i][w];
@@ -311,9 +314,9 @@ static void oracle_brick(struct oracle *o, int i, bool backward) {
   }
   for (int s = 0; s < MAX_STATES; s++) naive.state[s] = o->state[i][s];
   brick->class->naive(&naive);
-  for (int k = 0; backward && k < brick->inputs; k++) {
-    for (int64_t j = 0; j < o->batch * floats_of(in[k]); j++) o->dy[brick->from[k]][j] += naive.dx[k][j];
-    free(naive.dx[k]);
+  for (int k = 0; k < inputs; k++) {
+    for (int64_t j = 0; j < o->batch * floats_of(in[k]); j++) o->dy[brick->from[k]][j] += dx[k][j];
+    free(dx[k]);
   }
 }
 

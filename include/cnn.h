@@ -157,8 +157,8 @@ CNN_API void cnn_net_free(cnn_net *net);
  * Every brick also knows name= (conv1, affine2, ... where it is not given) and from=: the names of the bricks
  * above that it takes its inputs from, as in "from=relu1,conv3"; without it that is the last one added. The
  * output of every brick but the last must be taken by another. Those with weights also know lr=, bias_lr= and
- * decay=: factors of the learning rate, of the biases' once more, and of the weight decay; with lr=0 they stay
- * as they are. The first failure sticks: later calls and cnn_net_check() return it. */
+ * decay=: factors of the learning rate, of the biases' once more, and of the weight decay; with lr=0 they
+ * stay as they are. The first failure sticks: later calls and cnn_net_check() return it. */
 CNN_API cnn_status cnn_net_add(cnn_net *net, const char *layer, const char *config);
 
 /* CNN_OK where the network has an input and a last layer, and every output but the last one's is taken; else

@@ -30,7 +30,8 @@ static inline vec vec_rest(vec x, vec n) {
   return vec_fma(n, vec_all(-0x1.7f7d1cp-20F), r);
 }
 
-/* (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2 by Taylor's polynomial of e^r of degree 7 (error of e^r below 2e-8). */
+/* (e^r - 1 - r) / r^2 for |r| <= ln 2 / 2 by Taylor's polynomial of e^r of degree 7 (error of e^r below
+ * 2e-8). */
 static inline vec vec_exp_tail(vec r) {
   static const float term[] = {1.0F / 5040, 1.0F / 720, 1.0F / 120, 1.0F / 24, 1.0F / 6, 0.5F};
   vec e = vec_all(term[0]);
@@ -75,8 +76,8 @@ static inline vec vec_sigmoid(vec x) {
   return vec_div(vec_select(negative, e, one), vec_add(one, e));
 }
 
-/* E / (E + 2) with x's sign, where E = e^(2|x|) - 1 = 2^n (e^r - 1) + 2^n - 1 loses no digits; from |x| = 9.02 on
- * that is 1. */
+/* E / (E + 2) with x's sign, where E = e^(2|x|) - 1 = 2^n (e^r - 1) + 2^n - 1 loses no digits; from |x|
+ * = 9.02 on that is 1. */
 static inline vec vec_tanh(vec x) {
   vec one = vec_all(1), two = vec_all(2), end = vec_all(20), size = vec_abs(x);
   vec twice = vec_add(size, size);

@@ -17,9 +17,9 @@
 enum {
   WEIGHT,
   BIAS,
-  WEIGHT_ROWS = 192,   /* rows of the weight gradient that one part computes, over the whole batch, */
-  WEIGHT_PANELS = 16,  /* for so many panels of units */
-  PART_PANELS = 2,     /* panels of units that one part of forward computes, for PART_IMAGES at most */
+  WEIGHT_ROWS = 192,  /* rows of the weight gradient that one part computes, over the whole batch, */
+  WEIGHT_PANELS = 16, /* for so many panels of units */
+  PART_PANELS = 2,    /* panels of units that one part of forward computes, for PART_IMAGES at most */
   PART_IMAGES = 48,
   ACROSS_UNITS = 256, /* backward_data lays so many units across at a time, */
   ACROSS_PANELS = 8,  /* and so many panels of places, which are one part */

@@ -125,7 +125,8 @@ static int prepare(struct train *train) {
   if (open_log(train) != EXIT_SUCCESS) return EXIT_FAILURE;
 
   cnn_dataset_options data = cnn_dataset_defaults();
-  data.image = cnn_net_input(train->net);
+  if (cnn_augment_image(train->options.augment, cnn_net_input(train->net), &data.image) != CNN_OK)
+    return fail();
   if (cnn_dataset_open(train->source, &data, &train->data) != CNN_OK) return fail();
 
   cnn_plan_options plan = cnn_plan_defaults();
@@ -353,8 +354,12 @@ int cmd_train(int argc, char **argv) {
       ROW_NUMBER("momentum", "M", &train.momentum, 0, 1, "0.9", "of momentum and nesterov"),
       ROW_CHOICE("loss", "NAME", &train.loss, losses, "loss"),
       ROW_WHOLE("seed", "N", &train.seed, 0, LARGEST_SEED, NULL,
-                "of the first weights, the images' order and dropout"),
+                "of the first weights, the images' order, augmentation and dropout"),
       ROW_WHOLE("group", "N", &train.group, 1, 1e6, "by the batch", "images in a gradient group"),
+      ROW_WORD("augment", "TEXT", &options->augment, "none",
+               "draw training images anew: \"shift=2 rotate=10 flip\", see cnn data show"),
+      ROW_WORD("normalize", "TEXT", &options->normalize, "none",
+               "channel, or mean-image; with scale=255 behind it, values are that large"),
       ROW_THREADS(&train.threads),
       ROW_LIMIT(&options->limit),
       ROW_WORD("eval-train", "N", &train.evaluate_train, evaluated,

@@ -9,6 +9,7 @@
 #include "core/threads.h"
 #include "train/batch.h"
 #include "train/optimizer.h"
+#include "train/pixels.h"
 
 struct cnn_trainer {
   cnn_plan *plan;
@@ -23,6 +24,7 @@ struct cnn_trainer {
   int32_t *order; /* of the epoch's images */
   int64_t images; /* of an epoch */
   struct batch batch;
+  struct pixels pixels; /* augmentation and normalisation */
 
   int64_t steps, epoch, step; /* steps of an epoch; the next step, both from 0 */
   double power1, power2;      /* beta1^t, beta2^t */
@@ -102,6 +104,7 @@ static void write_settings(cnn_trainer *t) {
            o->epochs);
   write_seed(s, "weights_seed", p->seed);
   write_seed(s, "order_seed", o->seed);
+  pixels_write(&t->pixels, s);
   text_add(s, ",\"images\":%" PRId64 "}", t->images);
 }
 
@@ -119,7 +122,7 @@ static void shuffle(cnn_trainer *t) {
 
 static cnn_status place_memory(cnn_trainer *t) {
   int64_t moments = t->optimizer->moments * t->plan->range * (int64_t)sizeof(float);
-  int64_t batch = batch_bytes(t->plan->options.batch);
+  int64_t batch = batch_bytes(&t->batch, t->plan->options.batch);
   t->bytes = (size_t)(moments + batch + t->images * (int64_t)sizeof *t->order);
   char *at = t->memory = mem_pages(t->bytes);
   if (!at) return status_no_memory(t->bytes, "the optimiser's state");
@@ -132,7 +135,9 @@ static cnn_status place_memory(cnn_trainer *t) {
 static cnn_status set_up(cnn_trainer *t) {
   CNN_TRY(check_options(t->plan, &t->options));
   CNN_TRY(optimizer_find(t->options.optimizer, &t->optimizer));
-  CNN_TRY(batch_check(t->plan->net, t->data));
+  CNN_TRY(pixels_parse(t->options.augment, t->options.normalize, &t->pixels));
+  CNN_TRY(pixels_prepare(&t->pixels, t->plan));
+  CNN_TRY(batch_check(t->plan, t->data));
   t->options.optimizer = t->optimizer->name;
   if (t->options.lr == 0) t->options.lr = t->optimizer->lr;
   if (t->options.epsilon == 0) t->options.epsilon = t->optimizer->epsilon;
@@ -145,6 +150,9 @@ static cnn_status set_up(cnn_trainer *t) {
   t->batch.loss.plan = t->plan;
   t->batch.data = t->data;
   t->batch.split = CNN_SPLIT_TRAIN;
+  CNN_TRY(pixels_measure(&t->pixels, t->plan, t->data, t->images));
+  if (t->pixels.augmented) t->batch.augment = &t->pixels.augment;
+  t->options.augment = t->options.normalize = NULL; /* borrowed for the call */
   t->power1 = t->power2 = 1;
   t->lr = (float)t->options.lr;
   CNN_TRY(place_memory(t));
@@ -192,9 +200,9 @@ static void update(void *context, const float *gradient, int64_t count) {
   t->optimizer->step(t->plan->kernels)(&u, count);
 }
 
-static void load(void *context, int64_t n0, int64_t n1) {
+static void load(void *context, int64_t n0, int64_t n1, int thread) {
   cnn_trainer *t = context;
-  batch_load(&t->batch, n0, n1);
+  batch_load(&t->batch, n0, n1, thread);
 }
 
 static void scored(void *context, int64_t n0, int64_t n1) {
@@ -214,7 +222,8 @@ static bool ready(void *context) {
 cnn_status cnn_trainer_step(cnn_trainer *t, float *loss) {
   if (t->step == 0) shuffle(t);
   int64_t batch = t->plan->options.batch, first = t->step * batch;
-  batch_take(&t->batch, t->order + first, 0, t->images - first < batch ? t->images - first : batch);
+  int64_t count = t->images - first < batch ? t->images - first : batch;
+  CNN_TRY(batch_take(&t->batch, t->order, first, count, t->images));
   t->plan->chance = (struct chance){t->options.seed, (uint64_t)(t->epoch * t->images + first)};
   exec_gradient(t->plan, t->batch.loss.batch, &(struct hooks){load, scored, ready, update, t});
   if (!isfinite(t->loss)) {

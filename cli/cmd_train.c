@@ -161,8 +161,10 @@ static void print_settings(const char *title, const char *settings) {
   while (*s) {
     char item[256];
     size_t length = 0;
-    for (; *s && *s != ','; s++) {
-      bool is_gap = *s == ':' || *s == ' ' || *s == '\n';
+    bool quoted = false; /* within a string everything stays */
+    for (; *s && (quoted || *s != ','); s++) {
+      if (*s == '"') quoted = !quoted;
+      bool is_gap = !quoted && (*s == ':' || *s == ' ' || *s == '\n');
       if (is_gap && length > 0 && item[length - 1] == ' ') continue;
       if (length + 1 < sizeof item && !strchr("{}[]\"", *s)) item[length++] = is_gap ? ' ' : *s;
     }

@@ -306,7 +306,7 @@ typedef struct cnn_dataset cnn_dataset;
 typedef struct cnn_dataset_options {
   cnn_shape image;      /* what a folder's images are resized to (n is ignored); c is 1 or 3. All 0:
                            the size of the first image, grey where all its pixels are. Ignored for
-                           IDX files, which have a size of their own */
+                           IDX and CIFAR files, which have a size of their own */
   uint64_t seed;        /* of the split where the source has none */
   double test_fraction; /* of the images, where the source has no split; in (0, 1) */
 } cnn_dataset_options;
@@ -314,8 +314,9 @@ typedef struct cnn_dataset_options {
 CNN_API cnn_dataset_options cnn_dataset_defaults(void); /* image all 0, seed 1, test_fraction 0.1 */
 
 /* source: "mnist" or "fashion-mnist" (fetched before, see cnn_data_fetch); IDX files separated by
- * commas, plain or .gz: images,labels or train-images,train-labels,test-images,test-labels; or a
- * folder with one sub-folder of PNG or JPEG images for each class, or with train/ and test/ above
+ * commas, plain or .gz: images,labels or train-images,train-labels,test-images,test-labels; CIFAR-10 or
+ * CIFAR-100 in the binary version: the folder with its .bin files, or such files separated by commas, of which the
+ * last is the test split; or a folder with one sub-folder of PNG or JPEG images for each class, or with train/ and test/ above
  * those. Classes of a folder are its sub-folders in byte order. options may be NULL. */
 CNN_API cnn_status cnn_dataset_open(const char *source, const cnn_dataset_options *options,
                                     cnn_dataset **dataset);

@@ -1,5 +1,5 @@
-/* See dataset.h. cnn_dataset_open() tells names, IDX files and folders apart and leaves the reading to
- * idx.c and folder.c; the rest answers what cnn.h asks of a data set. */
+/* See dataset.h. cnn_dataset_open() tells names, IDX files, CIFAR's and folders apart and leaves the reading
+ * to idx.c, cifar.c and folder.c; the rest answers what cnn.h asks of a data set. */
 #include "data/dataset.h"
 
 #include <errno.h>
@@ -12,10 +12,11 @@
 #include "core/memory.h"
 #include "core/rng.h"
 #include "core/text.h"
+#include "data/cifar.h"
 #include "data/fetch.h"
 #include "data/idx.h"
 
-static const char forms[] = "a name, IDX files (images,labels) or a folder of images";
+static const char forms[] = "a name, IDX files (images,labels), a folder of images or CIFAR's .bin files";
 
 cnn_dataset_options cnn_dataset_defaults(void) {
   return (cnn_dataset_options){.seed = 1, .test_fraction = 0.1};
@@ -225,13 +226,24 @@ static cnn_status unknown_source(const char *source, int error) {
                   forms);
 }
 
+static cnn_status read_cifar_list(cnn_dataset *dataset, const char *source,
+                                  const cnn_dataset_options *options) {
+  bool has_split = false;
+  CNN_TRY(cifar_read_list(dataset, source, &has_split));
+  return has_split ? CNN_OK : split_train(dataset, options);
+}
+
+static cnn_status read_folder(cnn_dataset *dataset, const char *path, const cnn_dataset_options *options) {
+  return cifar_is_folder(path) ? cifar_read_folder(dataset, path) : folder_read(dataset, path, options);
+}
+
 static cnn_status read_source(cnn_dataset *dataset, const char *source, const cnn_dataset_options *options) {
   const struct data_set *set = data_find(source);
   struct stat info;
   if (set) return read_known(dataset, set);
-  if (stat(source, &info) == 0)
-    return S_ISDIR(info.st_mode) ? folder_read(dataset, source, options)
-                                 : read_idx_list(dataset, source, options);
+  if (stat(source, &info) == 0 && S_ISDIR(info.st_mode)) return read_folder(dataset, source, options);
+  if (cifar_is_list(source)) return read_cifar_list(dataset, source, options);
+  if (stat(source, &info) == 0) return read_idx_list(dataset, source, options);
   int error = errno;
   if (strchr(source, ',')) return read_idx_list(dataset, source, options);
   return unknown_source(source, error);

@@ -23,7 +23,7 @@ enum { PATH_SIZE = 4096, WIDTH = 79 };
 struct train {
   /* options */
   const char *name, *source, *loss, *evaluate_train;
-  int64_t batch, group, threads, seed;
+  int64_t batch, group, threads, seed, memory;
   double momentum;
   const char *out; /* NULL: not saved */
   const char *log;
@@ -127,6 +127,7 @@ static int prepare(struct train *train) {
   cnn_dataset_options data = cnn_dataset_defaults();
   if (cnn_augment_image(train->options.augment, cnn_net_input(train->net), &data.image) != CNN_OK)
     return fail();
+  data.memory = train->memory;
   if (cnn_dataset_open(train->source, &data, &train->data) != CNN_OK) return fail();
 
   cnn_plan_options plan = cnn_plan_defaults();
@@ -198,8 +199,9 @@ static void print_start(const struct train *train) {
     printf("limit     the first %lld images of each\n", (long long)train->options.limit);
   print_settings("settings", cnn_trainer_settings(train->trainer));
   if (cnn_plan_memory(train->net, &plan, train->options.optimizer, &memory) == CNN_OK)
-    printf("memory    %s planned, %s of data\n", size_text(memory.total, plan_size),
-           size_text(cnn_dataset_bytes(train->data), data_size));
+    printf("memory    %s planned, %s of data%s\n", size_text(memory.total, plan_size),
+           size_text(cnn_dataset_bytes(train->data), data_size),
+           cnn_dataset_streams(train->data) ? ", whose images stream from disk" : "");
   printf("machine   %s, %d thread%s\n", isa, plan.threads, plan.threads == 1 ? "" : "s");
   printf("model     %s\n", train->out ? train->out : "not saved");
   fflush(stdout);
@@ -364,6 +366,7 @@ int cmd_train(int argc, char **argv) {
                "channel, or mean-image; with scale=255 behind it, values are that large"),
       ROW_THREADS(&train.threads),
       ROW_LIMIT(&options->limit),
+      ROW_MEMORY(&train.memory),
       ROW_WORD("eval-train", "N", &train.evaluate_train, evaluated,
                "training images to evaluate after an epoch, all or none"),
       ROW_WORD("out", "FILE", &train.out, "NET.safetensors, numbered where taken",

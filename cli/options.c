@@ -102,7 +102,7 @@ static void write_help(const struct option_row *row, char *text, size_t size) {
     snprintf(end, size, " (default %lld)", (long long)*(const int64_t *)row->value);
   else if (row->kind == OPTION_NUMBER)
     snprintf(end, size, " (default %g)", *(const double *)row->value);
-  else if (row->kind != OPTION_SWITCH && *(const char *const *)row->value)
+  else if (row->kind != OPTION_SWITCH && row->kind != OPTION_BYTES && *(const char *const *)row->value)
     snprintf(end, size, " (default %s)", *(const char *const *)row->value);
 }
 
@@ -130,6 +130,19 @@ static void read_number(const char *command, const struct option_row *row, const
   *(double *)row->value = value;
 }
 
+static void read_bytes(const char *command, const struct option_row *row, const char *text) {
+  static const char units[] = "KMGT";
+  char *end = NULL;
+  double value = strtod(text, &end);
+  const char *unit = *end ? strchr(units, *end) : NULL;
+  if (strspn(text, "0123456789.") != (size_t)(end - text) || end == text || (*end && (!unit || end[1])))
+    usage_error(command, "--%s: '%s' is not a size, such as 4096, 200M or 1.5G", row->name, text);
+  for (const char *u = units; unit && u <= unit; u++) value *= 1000;
+  if (!(value >= 1 && value < 1e18))
+    usage_error(command, "--%s: %s is out of range, which is 1 to 1000000T", row->name, text);
+  *(int64_t *)row->value = (int64_t)value;
+}
+
 static void read_choice(const char *command, const struct option_row *row, const char *text) {
   for (const char *const *choice = row->choices; *choice; choice++)
     if (strcmp(*choice, text) == 0) {
@@ -153,6 +166,7 @@ static void read_row(const char *command, const struct option_row *row, const ch
     case OPTION_SWITCH: *(bool *)row->value = true; break;
     case OPTION_WHOLE: read_whole(command, row, text); break;
     case OPTION_NUMBER: read_number(command, row, text); break;
+    case OPTION_BYTES: read_bytes(command, row, text); break;
     case OPTION_WORD: *(const char **)row->value = text; break;
     case OPTION_CHOICE: read_choice(command, row, text); break;
   }

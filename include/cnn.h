@@ -297,7 +297,8 @@ CNN_API int64_t cnn_bench_multiply_adds(const cnn_bench *bench);
 CNN_API cnn_status cnn_bench_run(cnn_bench *bench, cnn_direction direction, int64_t runs, double *seconds);
 
 /* ---------------------------------------------------------------------------------------------
- * Data sets: labelled images, held in memory as bytes; values are read as byte / 255.
+ * Data sets: labelled images, held in memory as bytes (or decoded from their files when they are wanted);
+ * values are read as byte / 255.
  */
 typedef enum cnn_split { CNN_SPLIT_TRAIN, CNN_SPLIT_TEST } cnn_split;
 
@@ -309,15 +310,18 @@ typedef struct cnn_dataset_options {
                            IDX and CIFAR files, which have a size of their own */
   uint64_t seed;        /* of the split where the source has none */
   double test_fraction; /* of the images, where the source has no split; in (0, 1) */
+  int64_t memory;       /* a folder whose decoded images are more bytes than this is not held in memory but
+                           streams: files are decoded when they are wanted. 0: half of the machine's */
 } cnn_dataset_options;
 
 CNN_API cnn_dataset_options cnn_dataset_defaults(void); /* image all 0, seed 1, test_fraction 0.1 */
 
 /* source: "mnist" or "fashion-mnist" (fetched before, see cnn_data_fetch); IDX files separated by
  * commas, plain or .gz: images,labels or train-images,train-labels,test-images,test-labels; CIFAR-10 or
- * CIFAR-100 in the binary version: the folder with its .bin files, or such files separated by commas, of which the
- * last is the test split; or a folder with one sub-folder of PNG or JPEG images for each class, or with train/ and test/ above
- * those. Classes of a folder are its sub-folders in byte order. options may be NULL. */
+ * CIFAR-100 in the binary version: the folder with its .bin files, or such files separated by commas, of
+ * which the last is the test split; or a folder with one sub-folder of PNG or JPEG images for each class, or
+ * with train/ and test/ above those. Classes of a folder are its sub-folders in byte order. options may be
+ * NULL. */
 CNN_API cnn_status cnn_dataset_open(const char *source, const cnn_dataset_options *options,
                                     cnn_dataset **dataset);
 CNN_API void cnn_dataset_free(cnn_dataset *dataset);
@@ -333,6 +337,10 @@ CNN_API int cnn_dataset_classes(const cnn_dataset *dataset);
 CNN_API const char *cnn_dataset_class(const cnn_dataset *dataset, int index); /* "7", "cat" */
 CNN_API int64_t cnn_dataset_count(const cnn_dataset *dataset, cnn_split split);
 CNN_API int64_t cnn_dataset_bytes(const cnn_dataset *dataset); /* of memory */
+
+/* Images stay in their files. Training and evaluation decode the next mini-batch on other threads; a file
+ * that cannot be read then ends them with its name. Order and results are as from memory. */
+CNN_API bool cnn_dataset_streams(const cnn_dataset *dataset);
 
 /* Image `index` of a split as c*h*w floats in [0, 1], and its label. Either may be NULL. */
 CNN_API cnn_status cnn_dataset_read(const cnn_dataset *dataset, cnn_split split, int64_t index, float *image,

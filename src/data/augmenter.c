@@ -9,7 +9,8 @@ struct cnn_augmenter {
   struct augment augment;
   const cnn_dataset *data;
   cnn_shape input;
-  void *scratch;
+  void *scratch; /* and after it an image's bytes */
+  uint8_t *pixels;
 };
 
 cnn_status cnn_augment_image(const char *augment, cnn_shape input, cnn_shape *image) {
@@ -32,9 +33,12 @@ static cnn_status set_up(cnn_augmenter *a, const char *augment, int64_t h, int64
     statistics_free(&statistics);
     augment_set_colors(&a->augment, covariance);
   }
-  size_t bytes = (size_t)augment_scratch(&a->augment, image, a->input);
+  size_t work = (size_t)augment_scratch(&a->augment, image, a->input);
+  size_t bytes = work + (size_t)dataset_image_bytes(a->data);
   a->scratch = mem_alloc(bytes);
-  return a->scratch ? CNN_OK : status_no_memory(bytes, "augmenting an image");
+  if (!a->scratch) return status_no_memory(bytes, "augmenting an image");
+  a->pixels = (uint8_t *)a->scratch + work;
+  return CNN_OK;
 }
 
 cnn_status cnn_augmenter_new(const char *augment, const cnn_dataset *data, int64_t h, int64_t w,
@@ -63,8 +67,8 @@ cnn_status cnn_augmenter_draw(cnn_augmenter *a, int64_t index, uint64_t seed, ui
   struct ticket ticket = {seed, number};
   int64_t y, x;
   CNN_TRY(cnn_dataset_read(a->data, CNN_SPLIT_TRAIN, index, NULL, NULL)); /* is it there? */
-  augment_image(&a->augment, dataset_pixels(a->data, CNN_SPLIT_TRAIN, index), cnn_dataset_image(a->data),
-                ticket, canvas, a->scratch, &y, &x);
+  CNN_TRY(dataset_load(a->data, CNN_SPLIT_TRAIN, index, a->pixels));
+  augment_image(&a->augment, a->pixels, cnn_dataset_image(a->data), ticket, canvas, a->scratch, &y, &x);
   augment_erase(&a->augment, ticket, canvas);
   return CNN_OK;
 }

@@ -4,6 +4,8 @@
 #include <math.h>
 
 #include "core/memory.h"
+#include "core/threads.h"
+#include "data/reader.h"
 
 static uint64_t dot(const uint8_t *x, const uint8_t *y, int64_t count) {
   uint64_t sum = 0;
@@ -23,8 +25,23 @@ static void add_image(struct statistics *s, const uint8_t *pixels) {
 }
 
 static cnn_status add_images(const cnn_dataset *dataset, struct statistics *s) {
-  for (int64_t n = 0; n < s->count; n++) add_image(s, dataset_pixels(dataset, CNN_SPLIT_TRAIN, n));
-  return CNN_OK;
+  if (!dataset_streams(dataset)) {
+    for (int64_t n = 0; n < s->count; n++) add_image(s, dataset_pixels(dataset, CNN_SPLIT_TRAIN, n));
+    return CNN_OK;
+  }
+  enum { ROOM = 64 };
+  struct reader *reader;
+  CNN_TRY(reader_new(dataset, ROOM, threads_processors(), &reader));
+  cnn_status status = CNN_OK;
+  for (int64_t n = 0; n < s->count && status == CNN_OK; n += ROOM) {
+    int64_t left = s->count - n, after = left - ROOM;
+    struct request now = {CNN_SPLIT_TRAIN, NULL, n, left < ROOM ? left : ROOM};
+    status = reader_take(reader, now);
+    reader_ahead(reader, (struct request){CNN_SPLIT_TRAIN, NULL, n + ROOM, after < ROOM ? after : ROOM});
+    for (int64_t i = 0; i < now.count && status == CNN_OK; i++) add_image(s, reader_pixels(reader, i));
+  }
+  reader_free(reader);
+  return status;
 }
 
 cnn_status statistics_new(const cnn_dataset *dataset, int64_t count, struct statistics *statistics) {

@@ -37,21 +37,36 @@ void batch_place(struct batch *batch, int64_t images, char *memory) {
   batch->scratch_bytes = thread_bytes(batch);
 }
 
+cnn_status batch_open(struct batch *batch) {
+  const cnn_plan_options *options = &batch->loss.plan->options;
+  if (!dataset_streams(batch->data)) return CNN_OK;
+  return reader_new(batch->data, options->batch, options->threads, &batch->reader);
+}
+
+void batch_close(struct batch *batch) {
+  reader_free(batch->reader);
+  batch->reader = NULL;
+}
+
 static int64_t image_of(const struct batch *batch, int64_t n) {
   return batch->index ? batch->index[batch->first + n] : batch->first + n;
 }
 
 cnn_status batch_take(struct batch *batch, const int32_t *index, int64_t first, int64_t count, int64_t past) {
-  (void)past;
   batch->index = index;
   batch->first = first;
   batch->loss.batch = count;
   for (int64_t n = 0; n < count; n++)
     batch->labels[n] = dataset_label(batch->data, batch->split, image_of(batch, n));
+  if (!batch->reader) return CNN_OK;
+  int64_t next = first + count, room = batch->loss.plan->options.batch, left = past - next;
+  CNN_TRY(reader_take(batch->reader, (struct request){batch->split, index, first, count}));
+  reader_ahead(batch->reader, (struct request){batch->split, index, next, left < room ? left : room});
   return CNN_OK;
 }
 
 static const uint8_t *pixels_of(const struct batch *batch, int64_t n) {
+  if (batch->reader) return reader_pixels(batch->reader, n);
   return dataset_pixels(batch->data, batch->split, image_of(batch, n));
 }
 

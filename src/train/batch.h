@@ -4,6 +4,7 @@
 
 #include "data/augment.h"
 #include "data/dataset.h"
+#include "data/reader.h"
 #include "train/loss.h"
 
 /* How an image is looked at where it is not augmented. All 0: its middle, as it is. */
@@ -23,7 +24,8 @@ struct batch {
   int32_t *labels;
   const struct augment *augment; /* NULL: images as they are */
   struct look look;
-  char *scratch; /* [threads][scratch_bytes] */
+  struct reader *reader; /* of a data set that streams, else NULL */
+  char *scratch;         /* [threads][scratch_bytes] */
   int64_t scratch_bytes;
 };
 
@@ -31,6 +33,10 @@ struct batch {
  * set. */
 int64_t batch_bytes(const struct batch *batch, int64_t images);
 void batch_place(struct batch *batch, int64_t images, char *memory);
+
+/* What a data set that streams needs; data and loss.plan are set. */
+cnn_status batch_open(struct batch *batch);
+void batch_close(struct batch *batch);
 
 /* Take images index[first .. first+count-1], or first .. first+count-1 where index is NULL: their labels now,
  * their pixels by hook. past: where the images end that will be taken after these, of the same index. Fails

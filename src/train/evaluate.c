@@ -41,7 +41,9 @@ cnn_status cnn_evaluate(cnn_plan *plan, const cnn_dataset *data, cnn_split split
   char *memory = mem_alloc((size_t)bytes);
   if (!memory) return status_no_memory((size_t)bytes, "a batch");
   batch_place(&batch, plan->options.batch, memory);
-  cnn_status status = evaluate_split(&batch, limit, evaluation);
+  cnn_status status = batch_open(&batch);
+  if (status == CNN_OK) status = evaluate_split(&batch, limit, evaluation);
+  batch_close(&batch);
   mem_free(memory);
   return status;
 }

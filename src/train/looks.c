@@ -153,7 +153,9 @@ cnn_status cnn_evaluate_tta(cnn_plan *plan, const cnn_dataset *data, cnn_split s
   if (!memory) return status_no_memory((size_t)(sums + bytes), "a batch");
   a.sum = (double *)(void *)memory;
   batch_place(&a.batch, images, memory + sums);
-  cnn_status status = evaluate_looks(&a, total, evaluation);
+  cnn_status status = batch_open(&a.batch);
+  if (status == CNN_OK) status = evaluate_looks(&a, total, evaluation);
+  batch_close(&a.batch);
   mem_free(memory);
   return status;
 }

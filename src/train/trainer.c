@@ -47,6 +47,7 @@ cnn_train_options cnn_train_defaults(void) {
 
 void cnn_trainer_free(cnn_trainer *trainer) {
   if (!trainer) return;
+  batch_close(&trainer->batch);
   mem_pages_free(trainer->memory, trainer->bytes);
   text_free(&trainer->settings);
   mem_free(trainer);
@@ -156,6 +157,7 @@ static cnn_status set_up(cnn_trainer *t) {
   t->power1 = t->power2 = 1;
   t->lr = (float)t->options.lr;
   CNN_TRY(place_memory(t));
+  CNN_TRY(batch_open(&t->batch));
   write_settings(t);
   return t->settings.failed ? status_no_memory(1024, "the run's settings") : CNN_OK;
 }

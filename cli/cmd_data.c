@@ -36,13 +36,17 @@ static int say_folder(const char *name, const char *state) {
 
 /* "3x32x32" */
 static void read_shape(const char *command, const char *text, cnn_shape *shape) {
-  long long c, h, w;
-  int length = 0;
+  long long size[3] = {0};
+  const char *at = text;
   if (!text) return;
-  if (sscanf(text, "%4lldx%6lldx%6lld%n", &c, &h, &w, &length) != 3 || text[length] || c < 1 || h < 1 ||
-      w < 1)
-    usage_error(command, "--image: '%s' is not a shape: channels, height and width, as 3x32x32", text);
-  *shape = (cnn_shape){1, c, h, w};
+  for (int i = 0; i < 3; i++) {
+    char *end = NULL;
+    size[i] = *at >= '1' && *at <= '9' ? strtoll(at, &end, 10) : 0;
+    if (size[i] < 1 || size[i] > 65535 || *end != (i < 2 ? 'x' : '\0'))
+      usage_error(command, "--image: '%s' is not a shape: channels, height and width, as 3x32x32", text);
+    at = end + 1;
+  }
+  *shape = (cnn_shape){1, size[0], size[1], size[2]};
 }
 
 static int show(const struct sheet *sheet) {

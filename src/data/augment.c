@@ -147,7 +147,7 @@ static cnn_status read_word(struct piece word, struct augment *augment, unsigned
 
 /* exp(-t^2 / (2 sigma^2)) for |t| <= 3 sigma, summing to 1. */
 static void make_taps(struct augment *augment) {
-  double tap[AUGMENT_TAPS], sum = 0;
+  double tap[AUGMENT_TAPS] = {0}, sum = 0;
   int r = augment->radius = (int)ceil(3 * augment->sigma);
   for (int t = -r; t <= r; t++)
     sum += tap[t + r] = maths_exp(-0.5 * t * t / (augment->sigma * augment->sigma));

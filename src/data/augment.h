@@ -58,9 +58,9 @@ struct ticket {
 int64_t augment_scratch(const struct augment *augment, cnn_shape image, cnn_shape input);
 
 /* One image (image.c*h*w bytes) onto the canvas, one image of the network's input, values in [0, 1] but for
- * what `color` adds. (*y, *x): the upper left corner, in the image, of the window that was cropped. */
+ * what `color` adds. (*top, *left): the upper left corner, in the image, of the window that was cropped. */
 void augment_image(const struct augment *augment, const uint8_t *pixels, cnn_shape image,
-                   struct ticket ticket, cnn_tensor canvas, void *scratch, int64_t *y, int64_t *x);
+                   struct ticket ticket, cnn_tensor canvas, void *scratch, int64_t *top, int64_t *left);
 
 /* Afterwards, when values are normalised: what `erase` covers becomes 0. */
 void augment_erase(const struct augment *augment, struct ticket ticket, cnn_tensor canvas);

@@ -51,45 +51,44 @@ static int64_t below(struct ticket ticket, uint32_t what, int64_t bound) {
   return (int64_t)rng_below(&rng, ticket.number, (uint64_t)bound);
 }
 
-/* ------------------------------------------------------------------ scratch memory
- *
- *     source, a frame around it | noise | smoothed along rows | field dy | field dx | row of places
- */
-struct work {
-  int64_t h, w, stride, plane; /* of the framed source: one row and column before, two after */
-  int64_t columns, noisy;      /* of a field, a multiple of LANES; with room for taps on both sides */
-  float *source, *noise, *smooth, *field[2];
-  float *fy, *fx; /* of a row: fractions */
-  int32_t *place; /* of a row: upper left neighbour in the source's plane */
-  int64_t floats; /* of everything */
+/* ------------------------------------------------------------------ scratch memory */
+
+enum part {
+  SOURCE,  /* the image, with a frame around it */
+  NOISE,   /* of one axis */
+  SMOOTH,  /* it, smoothed along rows */
+  FIELD_Y, /* displacements */
+  FIELD_X,
+  FRACTION_Y, /* of a row: of the place that is read */
+  FRACTION_X,
+  PLACES, /* of a row: the upper left neighbour in the source's plane, as int32_t */
+  PARTS
 };
 
-static struct work lay_out(const struct augment *augment, cnn_shape image, cnn_shape input, float *memory) {
-  struct work work = {.h = image.h + 3, .w = image.w + 3, .stride = image.w + 3};
-  work.plane = work.h * work.stride;
+struct work {
+  int64_t stride, plane;     /* of the framed source: one row and column before, two after */
+  int64_t columns, noisy;    /* of a field, a multiple of LANES; with room for taps on both sides */
+  int64_t offset[PARTS + 1]; /* floats */
+  float *memory;
+};
+
+static struct work lay_out(const struct augment *augment, cnn_shape image, cnn_shape input) {
+  struct work work = {.stride = image.w + 3, .plane = (image.h + 3) * (image.w + 3)};
   work.columns = (input.w + LANES - 1) / LANES * LANES;
   work.noisy = work.columns + 2 * augment->radius;
-  int64_t field = augment->sigma > 0 ? input.h * work.columns : 0;
-  int64_t noise = augment->sigma > 0 ? input.h * work.noisy : 0;
-  int64_t at = 0;
-#define PLACE(part, count) ((part) = memory ? memory + at : NULL, at += ((count) + 15) / 16 * 16)
-  PLACE(work.source, image.c * work.plane);
-  PLACE(work.noise, noise);
-  PLACE(work.smooth, field);
-  PLACE(work.field[0], field);
-  PLACE(work.field[1], field);
-  PLACE(work.fy, input.w);
-  PLACE(work.fx, input.w);
-  float *place;
-  PLACE(place, input.w);
-#undef PLACE
-  work.place = (int32_t *)(void *)place;
-  work.floats = at;
+  int64_t rows = augment->sigma > 0 ? input.h : 0, field = rows * work.columns;
+  const int64_t floats[PARTS] = {
+      image.c * work.plane, rows * work.noisy, field, field, field, input.w, input.w, input.w};
+  for (int i = 0; i < PARTS; i++) work.offset[i + 1] = work.offset[i] + (floats[i] + 15) / 16 * 16;
   return work;
 }
 
+static float *part(const struct work *work, int which) { return work->memory + work->offset[which]; }
+
+static int32_t *places(const struct work *work) { return (int32_t *)(void *)part(work, PLACES); }
+
 int64_t augment_scratch(const struct augment *augment, cnn_shape image, cnn_shape input) {
-  return lay_out(augment, image, input, NULL).floats * (int64_t)sizeof(float);
+  return lay_out(augment, image, input).offset[PARTS] * (int64_t)sizeof(float);
 }
 
 /* The image as floats, within a frame: zeros, or its edge again. */
@@ -98,7 +97,7 @@ static void frame(const struct augment *augment, const uint8_t *pixels, cnn_shap
   float value[256];
   for (int i = 0; i < 256; i++) value[i] = dataset_value((uint8_t)i);
   for (int64_t c = 0; c < image.c; c++) {
-    float *plane = work->source + c * work->plane;
+    float *plane = part(work, SOURCE) + c * work->plane;
     memset(plane, 0, (size_t)work->plane * sizeof *plane);
     for (int64_t y = 0; y < image.h; y++) {
       float *row = plane + (y + 1) * work->stride + 1;
@@ -117,12 +116,13 @@ static void frame(const struct augment *augment, const uint8_t *pixels, cnn_shap
 /* ------------------------------------------------------------------ elastic displacements */
 
 /* Uniform in (-1, 1), 2^16 values, eight from a draw. */
-static void fill_noise(struct work *work, cnn_shape input, int radius, struct ticket ticket, int axis) {
+static void fill_noise(const struct work *work, cnn_shape input, int radius, struct ticket ticket, int axis) {
   struct rng rng = rng_stream(ticket.seed, RNG_AUGMENT, DRAW_FIELD + (uint32_t)axis);
   uint64_t draw = ticket.number << FIELD_SHIFT;
-  memset(work->noise, 0, (size_t)(input.h * work->noisy) * sizeof *work->noise);
+  float *noise = part(work, NOISE);
+  memset(noise, 0, (size_t)(input.h * work->noisy) * sizeof *noise);
   for (int64_t y = 0; y < input.h; y++) {
-    float *row = work->noise + y * work->noisy + radius;
+    float *row = noise + y * work->noisy + radius;
     for (int64_t x = 0; x < input.w; x += 8, draw++) {
       uint32_t word[4];
       rng_words(&rng, draw, word);
@@ -143,16 +143,19 @@ static void convolve(const float *tap, int64_t taps, const float *from, int64_t 
 }
 
 /* Smooth along rows, then along columns; times alpha. */
-static void make_field(const struct augment *augment, struct work *work, cnn_shape input, float *field) {
+static void make_field(const struct augment *augment, const struct work *work, cnn_shape input,
+                       float *field) {
+  const float *noise = part(work, NOISE);
+  float *smooth = part(work, SMOOTH);
   int64_t r = augment->radius, columns = work->columns;
   float alpha = (float)augment->alpha;
   for (int64_t y = 0; y < input.h; y++)
     for (int64_t x = 0; x < columns; x += LANES)
-      convolve(augment->tap, 2 * r + 1, work->noise + y * work->noisy + x, 1, work->smooth + y * columns + x);
+      convolve(augment->tap, 2 * r + 1, noise + y * work->noisy + x, 1, smooth + y * columns + x);
   for (int64_t y = 0; y < input.h; y++) {
     int64_t first = y < r ? 0 : y - r, last = y + r < input.h ? y + r : input.h - 1; /* rows that are there */
     for (int64_t x = 0; x < columns; x += LANES)
-      convolve(augment->tap + first - (y - r), last - first + 1, work->smooth + first * columns + x, columns,
+      convolve(augment->tap + first - (y - r), last - first + 1, smooth + first * columns + x, columns,
                field + y * columns + x);
   }
   for (int64_t i = 0; i < input.h * columns; i++) field[i] *= alpha;
@@ -211,30 +214,35 @@ static float clamp(float value, float most) {
 
 /* Places and fractions of one output row. What lies outside is taken to the frame. */
 static void aim_row(const struct way *way, const struct work *work, cnn_shape image, cnn_shape input,
-                    int64_t y, const float *dy, const float *dx) {
+                    int64_t y, bool elastic) {
   float v = (float)y - way->middle[0];
   float row_y = way->m[0][0] * v + way->place[0], row_x = way->m[1][0] * v + way->place[1];
   float most_y = (float)image.h, most_x = (float)image.w;
-  int32_t stride = (int32_t)work->stride;
+  int32_t stride = (int32_t)work->stride, *place = places(work);
+  float *fy = part(work, FRACTION_Y), *fx = part(work, FRACTION_X);
+  int64_t at = elastic ? y * work->columns : 0;
+  const float *dy = part(work, FIELD_Y) + at, *dx = part(work, FIELD_X) + at;
   for (int64_t x = 0; x < input.w; x++) {
     float u = (float)x - way->middle[1];
     float sy = way->m[0][1] * u + row_y, sx = way->m[1][1] * u + row_x;
-    if (dy) sy += dy[x], sx += dx[x];
+    if (elastic) sy += dy[x], sx += dx[x];
     sy = clamp(sy, most_y) + 1;
     sx = clamp(sx, most_x) + 1;
     int32_t iy = (int32_t)sy, ix = (int32_t)sx; /* not negative: rounds down */
-    work->fy[x] = sy - (float)iy;
-    work->fx[x] = sx - (float)ix;
-    work->place[x] = iy * stride + ix;
+    fy[x] = sy - (float)iy;
+    fx[x] = sx - (float)ix;
+    place[x] = iy * stride + ix;
   }
 }
 
 static void sample_row(const struct work *work, const float *plane, int64_t count, float *to) {
+  const float *fy = part(work, FRACTION_Y), *fx = part(work, FRACTION_X);
+  const int32_t *place = places(work);
   for (int64_t x = 0; x < count; x++) {
-    const float *at = plane + work->place[x], *under = at + work->stride;
-    float upper = at[0] + work->fx[x] * (at[1] - at[0]);
-    float lower = under[0] + work->fx[x] * (under[1] - under[0]);
-    to[x] = upper + work->fy[x] * (lower - upper);
+    const float *at = plane + place[x], *under = at + work->stride;
+    float upper = at[0] + fx[x] * (at[1] - at[0]);
+    float lower = under[0] + fx[x] * (under[1] - under[0]);
+    to[x] = upper + fy[x] * (lower - upper);
   }
 }
 
@@ -250,23 +258,22 @@ static void draw_color(const struct augment *augment, struct ticket ticket, floa
 void augment_image(const struct augment *augment, const uint8_t *pixels, cnn_shape image,
                    struct ticket ticket, cnn_tensor canvas, void *scratch, int64_t *top, int64_t *left) {
   cnn_shape input = canvas.shape;
-  struct work work = lay_out(augment, image, input, scratch);
+  struct work work = lay_out(augment, image, input);
+  work.memory = scratch;
   struct way way = draw_way(augment, image, input, ticket);
   float add[3] = {0};
   assert(input.c == image.c);
   frame(augment, pixels, image, &work);
   for (int axis = 0; axis < 2 && augment->sigma > 0; axis++) {
     fill_noise(&work, input, augment->radius, ticket, axis);
-    make_field(augment, &work, input, work.field[axis]);
+    make_field(augment, &work, input, part(&work, FIELD_Y + axis));
   }
   if (augment->color > 0) draw_color(augment, ticket, add);
   for (int64_t y = 0; y < input.h; y++) {
-    const float *dy = augment->sigma > 0 ? work.field[0] + y * work.columns : NULL;
-    const float *dx = augment->sigma > 0 ? work.field[1] + y * work.columns : NULL;
-    aim_row(&way, &work, image, input, y, dy, dx);
+    aim_row(&way, &work, image, input, y, augment->sigma > 0);
     for (int64_t c = 0; c < input.c; c++) {
       float *row = cnn_tensor_at(canvas, 0, c, y, 0);
-      sample_row(&work, work.source + c * work.plane, input.w, row);
+      sample_row(&work, part(&work, SOURCE) + c * work.plane, input.w, row);
       for (int64_t x = 0; augment->color > 0 && x < input.w; x++) row[x] += add[c];
     }
   }

@@ -1,4 +1,5 @@
 /* cnn_image_write(): a PNG file through libpng, written whole or not at all. */
+#include <math.h>
 #include <png.h>
 #include <setjmp.h>
 
@@ -33,7 +34,7 @@ static void write_bytes(png_structp png, png_bytep bytes, size_t count) {
 static void flush(png_structp png) { (void)png; }
 
 static uint8_t byte_of(float value) {
-  return value > 0 ? (uint8_t)((value < 1 ? value : 1) * 255 + 0.5F) : 0;
+  return value > 0 ? (uint8_t)lroundf((value < 1 ? value : 1) * 255) : 0;
 }
 
 /* Returns by longjmp where it fails. */

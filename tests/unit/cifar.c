@@ -22,7 +22,7 @@ static void put_records(const char *path, int seed, int count, int head) {
     at[head - 1] = (uint8_t)label(seed, n, head == 1 ? 10 : 100);
     for (int i = 0; i < PIXELS; i++) at[head + i] = pixel(seed, n, i);
   }
-  put_bytes(path, bytes, (size_t)(count * record));
+  put_bytes(path, bytes, (size_t)count * (size_t)record);
   free(bytes);
 }
 

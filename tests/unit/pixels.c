@@ -9,6 +9,7 @@
 #include "data/statistics.h"
 #include "net/plan.h"
 #include "train/looks.h"
+#include "train/pixels.h"
 
 #define ok(call)                                     \
   do {                                               \
@@ -371,6 +372,39 @@ static void test_looks(void **state) {
   assert_why("--augment crop=SIZE");
 }
 
+/* Texts of words at random: taken or refused with a sentence, never anything else. */
+static void test_texts_at_random(void **state) {
+  (void)state;
+  static const char *const bits[] = {"flip",     "shift", "=",       "1",          "5",      " ",
+                                     "ten-crop", "none",  "channel", "mean-image", "scale=", "255",
+                                     "-",        "1e9",   ".",       "\t",         "\x80",   "s"};
+  cnn_shape image = {1, 3, SIDE, SIDE}, input = {1, 3, CROP, CROP};
+  uint64_t random = 21;
+  int taken[2] = {0};
+  for (int trial = 0; trial < 20000; trial++) {
+    char text[128] = "";
+    struct looks looks;
+    struct pixels pixels;
+    for (uint32_t i = next_random(&random) % 6; i > 0; i--)
+      strcat(text, bits[next_random(&random) % (sizeof bits / sizeof *bits)]);
+    cnn_status status = looks_parse(text, image, input, &looks);
+    if (status == CNN_OK) {
+      taken[0]++;
+      assert_in_range(looks.count, 1, MOST_LOOKS);
+    } else {
+      assert_memory_equal(cnn_why(), "tta: ", 5);
+    }
+    status = pixels_parse(NULL, text, &pixels);
+    if (status == CNN_OK) {
+      taken[1]++;
+      assert_true(!pixels.normalized || (pixels.scale >= 1e-6 && pixels.scale <= 1e6));
+    } else {
+      assert_memory_equal(cnn_why(), "normalize: ", 11);
+    }
+  }
+  assert_true(taken[0] > 500 && taken[1] > 500);
+}
+
 /* ten-crop by hand: windows cut here, the mean of their probabilities. */
 static void test_ten_crop(void **state) {
   (void)state;
@@ -448,11 +482,12 @@ static void test_shifts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_statistics),     cmocka_unit_test(test_channel),
-      cmocka_unit_test(test_mean_image),     cmocka_unit_test(test_models_carry_it),
-      cmocka_unit_test(test_settings),       cmocka_unit_test(test_what_does_not_fit),
-      cmocka_unit_test(test_damaged_models), cmocka_unit_test(test_looks),
-      cmocka_unit_test(test_ten_crop),       cmocka_unit_test(test_shifts),
+      cmocka_unit_test(test_statistics),      cmocka_unit_test(test_channel),
+      cmocka_unit_test(test_mean_image),      cmocka_unit_test(test_models_carry_it),
+      cmocka_unit_test(test_settings),        cmocka_unit_test(test_what_does_not_fit),
+      cmocka_unit_test(test_damaged_models),  cmocka_unit_test(test_looks),
+      cmocka_unit_test(test_texts_at_random), cmocka_unit_test(test_ten_crop),
+      cmocka_unit_test(test_shifts),
   };
   return cmocka_run_group_tests(tests, open_data, close_data);
 }

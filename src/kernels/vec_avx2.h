@@ -27,6 +27,10 @@ static inline mask mask_or(mask a, mask b) { return _mm256_or_ps(a, b); }
 static inline int mask_any(mask a) { return _mm256_movemask_ps(a) != 0; }
 static inline vec vec_select(mask m, vec a, vec b) { return _mm256_blendv_ps(b, a, m); }
 
+static inline vec vec_abs(vec a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0F), a); }
+static inline vec vec_copy_sign(vec size, vec sign) { /* size >= 0 */
+  return _mm256_or_ps(size, _mm256_and_ps(_mm256_set1_ps(-0.0F), sign));
+}
 static inline vec vec_scale(vec a, vec n) {
   __m256i bits = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
   return _mm256_mul_ps(a, _mm256_castsi256_ps(bits));

@@ -27,6 +27,11 @@ static inline mask mask_or(mask a, mask b) { return (mask)(a | b); }
 static inline int mask_any(mask a) { return a != 0; }
 static inline vec vec_select(mask m, vec a, vec b) { return _mm512_mask_blend_ps(m, b, a); }
 
+static inline vec vec_abs(vec a) { return _mm512_abs_ps(a); }
+static inline vec vec_copy_sign(vec size, vec sign) { /* size >= 0 */
+  __m512i bit = _mm512_and_epi32(_mm512_castps_si512(sign), _mm512_set1_epi32(INT32_MIN));
+  return _mm512_castsi512_ps(_mm512_or_epi32(_mm512_castps_si512(size), bit));
+}
 static inline vec vec_scale(vec a, vec n) {
   __m512i bits = _mm512_slli_epi32(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)), 23);
   return _mm512_mul_ps(a, _mm512_castsi512_ps(bits));

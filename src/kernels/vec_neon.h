@@ -27,6 +27,8 @@ static inline mask mask_or(mask a, mask b) { return vorrq_u32(a, b); }
 static inline int mask_any(mask a) { return vmaxvq_u32(a) != 0; }
 static inline vec vec_select(mask m, vec a, vec b) { return vbslq_f32(m, a, b); }
 
+static inline vec vec_abs(vec a) { return vabsq_f32(a); }
+static inline vec vec_copy_sign(vec size, vec sign) { return vbslq_f32(vdupq_n_u32(1U << 31), sign, size); }
 static inline vec vec_scale(vec a, vec n) {
   int32x4_t bits = vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23);
   return vmulq_f32(a, vreinterpretq_f32_s32(bits));

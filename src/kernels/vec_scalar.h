@@ -29,6 +29,9 @@ static inline mask mask_or(mask a, mask b) { return a | b; }
 static inline int mask_any(mask a) { return a; }
 static inline vec vec_select(mask m, vec a, vec b) { return m ? a : b; }
 
+static inline vec vec_abs(vec a) { return fabsf(a); }
+static inline vec vec_copy_sign(vec size, vec sign) { return copysignf(size, sign); } /* size >= 0 */
+
 /* a * 2^n for whole n in [-126, 127]. */
 static inline vec vec_scale(vec a, vec n) {
   int32_t bits = ((int32_t)n + 127) * (1 << 23);

@@ -17,8 +17,8 @@
 enum {
   WEIGHT,
   BIAS,
-  PART_ROWS = 96,      /* rows of the weight gradient that one part computes, over the whole batch, */
-  PART_SUMS = 1 << 15, /* and about so many sums, those of all groups of images together */
+  WEIGHT_ROWS = 192,   /* rows of the weight gradient that one part computes, over the whole batch, */
+  WEIGHT_PANELS = 16,  /* for so many panels of units */
   PART_PANELS = 2,     /* panels of units that one part of forward computes, for PART_IMAGES at most */
   PART_IMAGES = 48,
   ACROSS_UNITS = 256, /* backward_data lays so many units across at a time, */
@@ -47,9 +47,11 @@ struct tables {
   int64_t places;                /* in panels of 16 */
   int64_t run_count;
   int64_t unit_parts, image_parts; /* of forward */
-  int64_t row_parts, panel_parts;  /* of backward_weights */
+  int64_t row_parts;               /* of backward_weights, for each WEIGHT_PANELS */
   struct run *runs;                /* the K inputs: x, weight; runs end where lanes hold no channel */
-  int32_t *inputs_at;              /* [K]: x */
+  int64_t span;                    /* most floats of x from the first to the last row of a part */
+  int64_t *part_at;                /* [row_parts]: x of a part's first row */
+  int32_t *inputs_at;              /* [K]: x from there */
   int32_t *weights_at;             /* [K]: gradient rows */
 };
 
@@ -75,7 +77,7 @@ static int64_t order(const struct view *x, int64_t c, int64_t h, int64_t w) {
 /* The K inputs in their order: counts the runs, and fills the tables that are there. */
 static void fill_inputs(const struct view *x, struct tables *t) {
   struct run last = {0};
-  int64_t m = 0;
+  int64_t m = 0, first = 0;
   t->run_count = 0;
   for (int64_t b = 0; b < view_blocks(x); b++)
     for (int64_t pixel = 0; pixel < x->shape.h * x->shape.w; pixel++)
@@ -87,8 +89,11 @@ static void fill_inputs(const struct view *x, struct tables *t) {
         }
         last.count++;
         if (t->runs) t->runs[t->run_count - 1] = last;
+        if (m % WEIGHT_ROWS == 0) first = at;
+        if (at - first + 1 > t->span) t->span = at - first + 1;
         if (!t->inputs_at) continue;
-        t->inputs_at[m] = (int32_t)at;
+        t->part_at[m / WEIGHT_ROWS] = first;
+        t->inputs_at[m] = (int32_t)(at - first);
         t->weights_at[m] = (int32_t)(m * BLOCK);
       }
 }
@@ -110,19 +115,15 @@ static void book(const void *config, struct ledger *l) {
   fill_inputs(x, t); /* count */
   t->runs = ledger_table(l, (size_t)t->run_count * sizeof *t->runs);
   if (l->training) {
-    int64_t groups = (l->batch + l->group - 1) / l->group;
-    int64_t most = PART_SUMS / (groups * PART_ROWS * BLOCK) + 1; /* panels of a part */
-    t->row_parts = (inputs + PART_ROWS - 1) / PART_ROWS;
-    t->panel_parts = (panels + most - 1) / most;
-    l->weight_parts = t->row_parts * t->panel_parts + 1; /* the last one: biases */
-    int64_t part = (panels + t->panel_parts - 1) / t->panel_parts * PART_ROWS;
-    l->scratch = groups * BLOCK * (part > panels ? part : panels);
+    t->row_parts = (inputs + WEIGHT_ROWS - 1) / WEIGHT_ROWS;
+    l->weight_parts = (panels + WEIGHT_PANELS - 1) / WEIGHT_PANELS * t->row_parts + 1; /* the last: biases */
+    l->scratch = l->batch * (t->span + (panels < WEIGHT_PANELS ? panels : WEIGHT_PANELS) * BLOCK);
+    t->part_at = ledger_table(l, (size_t)t->row_parts * sizeof *t->part_at);
     t->inputs_at = ledger_table(l, (size_t)inputs * sizeof *t->inputs_at);
     t->weights_at = ledger_table(l, (size_t)inputs * sizeof *t->weights_at);
   }
-  if (l->wants_dx) {
-    if (l->scratch < ACROSS_PANELS * ACROSS_UNITS * BLOCK) l->scratch = ACROSS_PANELS * ACROSS_UNITS * BLOCK;
-  }
+  if (l->wants_dx && l->scratch < ACROSS_PANELS * ACROSS_UNITS * BLOCK)
+    l->scratch = ACROSS_PANELS * ACROSS_UNITS * BLOCK;
   if (inputs * c->units > FEW_WEIGHTS) {
     t->unit_parts = l->batch < FEW_IMAGES ? panels : (panels + PART_PANELS - 1) / PART_PANELS;
     t->image_parts = (l->batch + PART_IMAGES - 1) / PART_IMAGES;
@@ -273,66 +274,54 @@ static void backward_data(const struct step *s, struct shard shard) {
     }
 }
 
-/* Images of gradient group g among the first `batch`. */
-static int64_t group_size(const struct step *s, int64_t g, int64_t batch) {
-  return batch - g * s->group < s->group ? batch - g * s->group : s->group;
-}
-
-/* Join the groups' sums of `count` weights from place `at` of the range on: their gradient is final. */
-static void join(const struct step *s, int64_t at, float *sums, int64_t groups, int64_t stride, int64_t count,
-                 struct shard shard) {
-  sum_groups(s->kernels, s->gradient + at, sums, groups, stride, count);
-  if (shard.collector) shard.collector->take(shard.collector->context, s->gradient + at, count);
-}
-
-static void backward_bias(const struct step *s, int64_t batch, float *sums, struct shard shard) {
+static void backward_bias(const struct step *s, struct shard shard) {
   const struct tables *t = s->tables;
-  int64_t groups = (batch + s->group - 1) / s->group, count = t->panels * BLOCK;
-  for (int64_t g = 0; g < groups; g++)
-    for (int64_t panel = 0; panel < t->panels; panel++) {
-      float lanes[BLOCK * BLOCK] = {0};
-      s->kernels->sum_positions(lanes, s->dy.data + g * s->group * s->dy.image + panel * s->dy.plane,
-                                s->dy.image, group_size(s, g, batch));
-      s->kernels->sum_lanes(sums + g * count + panel * BLOCK, lanes);
-    }
-  join(s, s->weight_at[BIAS], sums, groups, count, count, shard);
+  float *to = s->gradient + s->weight_at[BIAS];
+  for (int64_t panel = 0; panel < t->panels; panel++) {
+    float lanes[BLOCK * BLOCK] = {0};
+    s->kernels->sum_positions(lanes, s->dy.data + panel * s->dy.plane, s->dy.image, shard.batch);
+    s->kernels->sum_lanes(to + panel * BLOCK, lanes);
+  }
+  if (shard.collector) shard.collector->take(shard.collector->context, to, t->panels * BLOCK);
 }
 
-/* Part p: some rows of the weight gradient, for some panels of units; one chain a group of images. */
+/* Part p: some rows of the weight gradient, for some panels of units; one chain over the whole batch. What
+ * it reads of each image is copied together first: images lie pages apart. */
 static void backward_weights(const struct step *s, struct shard shard) {
   const struct config *config = s->config;
   const struct tables *t = s->tables;
-  float *sums = s->scratch + shard.thread * s->scratch_stride;
-  int64_t batch = shard.batch, groups = (batch + s->group - 1) / s->group;
-  int64_t panel_part = shard.part / t->row_parts, from = shard.part % t->row_parts * PART_ROWS;
-  if (panel_part == t->panel_parts) {
-    if (config->bias) backward_bias(s, batch, sums, shard);
+  int64_t first = shard.part / t->row_parts * WEIGHT_PANELS, from = shard.part % t->row_parts * WEIGHT_ROWS;
+  if (first >= t->panels) {
+    if (config->bias) backward_bias(s, shard);
     return;
   }
-  int64_t first = t->panels * panel_part / t->panel_parts,
-          panels = t->panels * (panel_part + 1) / t->panel_parts - first;
-  int64_t rows = t->inputs - from < PART_ROWS ? t->inputs - from : PART_ROWS, count = panels * rows * BLOCK;
-  for (int64_t g = 0; g < groups; g++) {
-    struct run images = {0, 0, (int32_t)group_size(s, g, batch)};
-    struct product p = {
-        .a = s->x[0].data + g * s->group * s->x[0].image,
-        .b = s->dy.data + g * s->group * s->dy.image + first * s->dy.plane,
-        .c = sums + g * count,
-        .a_row = t->inputs_at + from,
-        .c_row = t->weights_at,
-        .runs = &images,
-        .a_step = s->x[0].image,
-        .b_step = s->dy.image,
-        .rows = rows,
-        .columns = t->units - first * BLOCK < panels * BLOCK ? t->units - first * BLOCK : panels * BLOCK,
-        .depth = images.count,
-        .b_panel = s->dy.plane,
-        .c_panel = rows * BLOCK};
-    s->kernels->product(&p);
+  int64_t panels = t->panels - first < WEIGHT_PANELS ? t->panels - first : WEIGHT_PANELS;
+  int64_t rows = t->inputs - from < WEIGHT_ROWS ? t->inputs - from : WEIGHT_ROWS;
+  int64_t x_span = t->inputs_at[from + rows - 1] + 1, dy_span = panels * BLOCK;
+  float *dy = s->scratch + shard.thread * s->scratch_stride, *x = dy + shard.batch * dy_span;
+  const float *x_from = s->x[0].data + t->part_at[from / WEIGHT_ROWS], *dy_from = s->dy.data + first * BLOCK;
+  for (int64_t n = 0; n < shard.batch; n++) {
+    memcpy(x + n * x_span, x_from + n * s->x[0].image, (size_t)x_span * sizeof *x);
+    memcpy(dy + n * dy_span, dy_from + n * s->dy.image, (size_t)dy_span * sizeof *dy);
   }
-  for (int64_t panel = 0; panel < panels; panel++)
-    join(s, ((first + panel) * t->inputs + from) * BLOCK, sums + panel * rows * BLOCK, groups, count,
-         rows * BLOCK, shard);
+  float *to = s->gradient + (first * t->inputs + from) * BLOCK;
+  struct run images = {0, 0, (int32_t)shard.batch};
+  struct product p = {.a = x,
+                      .b = dy,
+                      .c = to,
+                      .a_row = t->inputs_at + from,
+                      .c_row = t->weights_at,
+                      .runs = &images,
+                      .a_step = x_span,
+                      .b_step = dy_span,
+                      .rows = rows,
+                      .columns = t->units - first * BLOCK < dy_span ? t->units - first * BLOCK : dy_span,
+                      .depth = images.count,
+                      .b_panel = BLOCK,
+                      .c_panel = t->inputs * BLOCK};
+  s->kernels->product(&p);
+  for (int64_t panel = 0; shard.collector && panel < panels; panel++)
+    shard.collector->take(shard.collector->context, to + panel * t->inputs * BLOCK, rows * BLOCK);
 }
 
 static const char *const examples[] = {"in=3x4x3x5 units=7",     "in=2x20x1x1 units=10 bias=no",

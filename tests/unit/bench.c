@@ -1,19 +1,15 @@
 /* One layer alone: each direction gives what the plan's own rounds give, and mistakes are told. */
 #include "net/bench.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "check.h"
 #include "core/memory.h"
 
 static cnn_bench *bench_of(const char *layer, const char *config, cnn_shape in, bool first, int threads) {
   cnn_bench *bench;
-  if (cnn_bench_new(layer, config, in, first, threads, &bench) != CNN_OK) fail_msg("%s", cnn_why());
+  ok(cnn_bench_new(layer, config, in, first, threads, &bench));
   return bench;
 }
 

@@ -1,57 +1,13 @@
-/* For the tests of src/data: a folder of their own, files and folders in it, and what cnn_why() says. */
+/* For the tests of src/data: what they put into scratch.h's folder, and the environment they run in. */
 #ifndef CNN_TESTS_DATA_SCRATCH_H
 #define CNN_TESTS_DATA_SCRATCH_H
 
-#include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include <cmocka.h>
-
-#include "cnn.h"
 #include "core/memory.h"
-
-static char scratch[256];
-
-static inline int scratch_make(void **state) {
-  (void)state;
-  const char *base = getenv("TMPDIR");
-  snprintf(scratch, sizeof scratch, "%s/cnn-data-XXXXXX", base && strlen(base) < 200 ? base : "/tmp");
-  return mkdtemp(scratch) ? 0 : -1;
-}
-
-static inline int remove_one(const char *path, const struct stat *info, int type, struct FTW *place) {
-  (void)info, (void)type, (void)place;
-  return remove(path);
-}
-
-static inline int scratch_remove(void **state) {
-  (void)state;
-  return nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-/* A path in the folder. 64 live at a time. */
-static inline const char *in_scratch(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static inline const char *in_scratch(const char *format, ...) {
-  static char paths[64][1024];
-  static unsigned next;
-  char *path = paths[next++ % 64];
-  int start = snprintf(path, sizeof paths[0], "%s/", scratch);
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(path + start, sizeof paths[0] - (size_t)start, format, arguments);
-  va_end(arguments);
-  return path;
-}
+#include "scratch.h"
 
 /* A new, empty folder; what was in one of that name is gone. */
 static inline const char *new_folder(const char *path) {
@@ -60,32 +16,11 @@ static inline const char *new_folder(const char *path) {
   return path;
 }
 
-static inline void put_bytes(const char *path, const void *bytes, size_t count) {
-  FILE *file = fopen(path, "wb");
-  assert_non_null(file);
-  assert_int_equal(fwrite(bytes, 1, count, file), count);
-  assert_int_equal(fclose(file), 0);
-}
-
 static inline void put_gzip(const char *path, const void *bytes, size_t count) {
   gzFile file = gzopen(path, "wb");
   assert_non_null(file);
   assert_int_equal(gzwrite(file, bytes, (unsigned)count), count);
   assert_int_equal(gzclose(file), Z_OK);
-}
-
-/* The contents of a file; free() them. */
-static inline uint8_t *get_bytes(const char *path, size_t *count) {
-  FILE *file = fopen(path, "rb");
-  assert_non_null(file);
-  struct stat info;
-  assert_int_equal(fstat(fileno(file), &info), 0);
-  *count = (size_t)info.st_size;
-  uint8_t *bytes = malloc(*count + 1);
-  assert_non_null(bytes);
-  assert_int_equal(fread(bytes, 1, *count, file), *count);
-  fclose(file);
-  return bytes;
 }
 
 /* Numbers for tests: xorshift, so that a failure comes back. */
@@ -118,17 +53,5 @@ static inline size_t make_idx(uint8_t *file, int rank, const uint32_t *dims, con
   if (count) memcpy(p, elements, count);
   return (size_t)(p - file) + count;
 }
-
-/* That cnn_why() has these words in it. */
-#define assert_why(words)                                                                                  \
-  do {                                                                                                     \
-    if (!strstr(cnn_why(), (words))) fail_msg("expected \"%s\" in: %s", (const char *)(words), cnn_why()); \
-  } while (0)
-
-#define assert_fails(status, call, words) \
-  do {                                    \
-    assert_int_equal((call), (status));   \
-    assert_why(words);                    \
-  } while (0)
 
 #endif

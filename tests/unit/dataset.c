@@ -7,7 +7,7 @@
 
 static cnn_dataset *open_set(const char *source, const cnn_dataset_options *options) {
   cnn_dataset *set = NULL;
-  if (cnn_dataset_open(source, options, &set) != CNN_OK) fail_msg("%s", cnn_why());
+  ok(cnn_dataset_open(source, options, &set));
   assert_string_equal(cnn_dataset_name(set), source);
   return set;
 }

@@ -11,12 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "check.h"
+#include "instruction_sets.h"
 #include "net/probe.h"
-
-static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon"};
-enum { SETS = sizeof instruction_sets / sizeof *instruction_sets };
 
 struct way {
   const struct kernel_table *table; /* NULL: the best there is */
@@ -31,11 +28,6 @@ struct engine {
   cnn_plan *plan;
   float *part[PROBE_PARTS];
 };
-
-#define ok(call)                                     \
-  do {                                               \
-    if ((call) != CNN_OK) fail_msg("%s", cnn_why()); \
-  } while (0)
 
 static inline void engine_free(struct engine *e) {
   for (int i = 0; i < PROBE_PARTS; i++) free(e->part[i]);

@@ -517,7 +517,7 @@ static void test_real(void **state) {
     assert_int_equal(cnn_data_get(i, &info), CNN_OK);
     if (!info.present) print_message("%s is not here: run `cnn data fetch %s`\n", info.name, info.name);
     if (!info.present) continue;
-    if (cnn_data_verify(info.name, NULL, NULL) != CNN_OK) fail_msg("%s", cnn_why());
+    ok(cnn_data_verify(info.name, NULL, NULL));
     checked++;
   }
   start(NULL);

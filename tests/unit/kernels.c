@@ -1,5 +1,5 @@
-/* Kernels, row by row of kernels.def: the values against libm and plain loops in double, and every
- * instruction set of this machine against plain C, bit for bit. */
+/* Kernels, row by row of kernels.def: the values against plain loops in double, and every instruction set of
+ * this machine against plain C, bit for bit. How accurate exp, log, tanh and sigmoid are: functions.c. */
 #include <inttypes.h>
 #include <math.h>
 #include <setjmp.h>
@@ -13,40 +13,13 @@
 
 #include <cmocka.h>
 
-#include "core/rng.h"
-#include "kernels/kernels.h"
-
-static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon"};
-enum { SETS = sizeof instruction_sets / sizeof *instruction_sets };
+#include "float_bits.h"
+#include "instruction_sets.h"
+#include "random.h"
 
 static const struct kernel_table *plain(void) { return kernels_find("scalar"); }
 
-struct random {
-  struct rng rng;
-  uint64_t at;
-};
-
-static struct random random_from(uint32_t seed) {
-  return (struct random){rng_stream(seed, RNG_GRADCHECK, 3), 0};
-}
-
-static int64_t draw(struct random *random, int64_t least, int64_t most) {
-  return least + (int64_t)rng_below(&random->rng, random->at++, (uint64_t)(most - least + 1));
-}
-
 static float uniform(struct random *random) { return 2 * rng_uniform(&random->rng, random->at++) - 1; }
-
-static float from_bits(uint32_t bits) {
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-static uint32_t to_bits(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
 
 /* One number of any kind: mostly of usual size, now and then what arithmetic stumbles over. */
 static float any(struct random *random) {
@@ -57,140 +30,6 @@ static float any(struct random *random) {
   if (kind == 0) return special[draw(random, 0, (int64_t)(sizeof special / sizeof *special) - 1)];
   if (kind == 1) return from_bits((uint32_t)draw(random, 0, UINT32_MAX - 1));
   return uniform(random) * (kind < 10 ? 1.0F : kind < 15 ? 20.0F : 0.01F);
-}
-
-/* ---- accuracy of functions ---- */
-
-/* |y - exact| in units of the last place of a float of exact's size. */
-static double error_in_ulp(float y, double exact) {
-  if (fabs(exact) >= 0x1.ffffffp127) return isinf(y) && signbit(y) == signbit(exact) ? 0 : INFINITY;
-  double unit = fabs(exact) < 0x1p-126 ? 0x1p-149 : ldexp(1, ilogb(exact) - 23);
-  return fabs((double)y - exact) / unit;
-}
-
-typedef void function(float *y, const float *x, int64_t count);
-
-struct accuracy {
-  const char *name;
-  function *run;
-  double (*exact)(double x);
-  double worst;
-  float at;
-};
-
-static void look(struct accuracy *a, const float *x, int64_t count) {
-  float y[1024];
-  assert_true(count <= 1024);
-  a->run(y, x, count);
-  for (int64_t i = 0; i < count; i++) {
-    double error = error_in_ulp(y[i], a->exact((double)x[i]));
-    if (!(error <= a->worst)) a->worst = isnan(error) ? INFINITY : error, a->at = x[i];
-  }
-}
-
-/* Evenly spaced values from `low` to `high`, `count` of them. */
-static void look_between(struct accuracy *a, double low, double high, int count) {
-  float x[1024];
-  for (int i = 0; i < count; i += 1024) {
-    for (int k = 0; k < 1024; k++) x[k] = (float)(low + (high - low) * (i + k) / count);
-    look(a, x, 1024);
-  }
-}
-
-/* Every `step`-th float there is between two positive ones, with the sign given. */
-static void look_at_floats(struct accuracy *a, float low, float high, uint32_t step, bool negative) {
-  float x[16];
-  for (uint64_t bits = to_bits(low); bits + 16ULL * step < to_bits(high); bits += 16ULL * step) {
-    for (uint32_t k = 0; k < 16; k++)
-      x[k] = from_bits(((uint32_t)bits + k * step) | (negative ? 0x80000000U : 0));
-    look(a, x, 16);
-  }
-}
-
-static void report(const struct accuracy *a, double limit) {
-  print_message("%s: at most %.3f ulp, at %.9g\n", a->name, a->worst, (double)a->at);
-  if (!(a->worst <= limit)) fail_msg("%s: %g ulp at %.9g", a->name, a->worst, (double)a->at);
-}
-
-static void check_values(function *run, const float (*pairs)[2], int count) {
-  float x[16] = {0}, y[16];
-  assert_true(count <= 16);
-  for (int i = 0; i < count; i++) x[i] = pairs[i][0];
-  for (int i = count; i < 16; i++) x[i] = 1;
-  run(y, x, 16);
-  for (int i = 0; i < count; i++)
-    if (!(y[i] == pairs[i][1] || (isnan(y[i]) && isnan(pairs[i][1]))))
-      fail_msg("f(%.9g) is %.9g, not %.9g", (double)pairs[i][0], (double)y[i], (double)pairs[i][1]);
-}
-
-static void exp_is_accurate(void **state) {
-  (void)state;
-  struct accuracy a = {.name = "exp", .run = plain()->exp, .exact = exp};
-  look_between(&a, -104.5, 89.5, 400000);
-  look_between(&a, -1, 1, 100000);
-  look_between(&a, 88.7, 88.75, 5000);
-  look_between(&a, -88, -86.5, 20000); /* where results stop being normal */
-  look_between(&a, -104, -102, 5000);
-  look_at_floats(&a, 0, 80, 6007, false);
-  look_at_floats(&a, 0, 100, 6011, true);
-  report(&a, 1.0);
-  static const float edges[][2] = {
-      {0, 1},         {-0.0F, 1},        {INFINITY, INFINITY}, {-INFINITY, 0},
-      {NAN, NAN},     {0x1p-149F, 1},    {-0x1p-149F, 1},      {88.73F, INFINITY},
-      {89, INFINITY}, {1e30F, INFINITY}, {3.4e38F, INFINITY},  {-104, 0},
-      {-1e30F, 0},    {-3.4e38F, 0}};
-  check_values(plain()->exp, edges, sizeof edges / sizeof *edges);
-}
-
-static void log_is_accurate(void **state) {
-  (void)state;
-  struct accuracy a = {.name = "log", .run = plain()->log, .exact = log};
-  look_at_floats(&a, 0x1p-126F, 3.4e38F, 2503, false);
-  look_at_floats(&a, 0.99F, 1.01F, 1, false);
-  look_at_floats(&a, 0.7F, 0.99F, 17, false);
-  look_at_floats(&a, 1.01F, 1.5F, 17, false);
-  report(&a, 2.0);
-  static const float edges[][2] = {{1, 0}, {2, 0x1.62e43p-1F}, {0.5F, -0x1.62e43p-1F}};
-  check_values(plain()->log, edges, sizeof edges / sizeof *edges);
-}
-
-static void tanh_is_accurate(void **state) {
-  (void)state;
-  struct accuracy a = {.name = "tanh", .run = plain()->tanh_forward, .exact = tanh};
-  look_between(&a, -10, 10, 400000);
-  look_between(&a, 0.62, 0.63, 20000); /* where the two formulas meet */
-  look_at_floats(&a, 0, 50, 6007, false);
-  look_at_floats(&a, 0, 50, 6011, true);
-  report(&a, 2.0);
-  static const float edges[][2] = {{0, 0},
-                                   {INFINITY, 1},
-                                   {-INFINITY, -1},
-                                   {NAN, NAN},
-                                   {88, 1},
-                                   {-88, -1},
-                                   {104, 1},
-                                   {-104, -1},
-                                   {3.4e38F, 1},
-                                   {-3.4e38F, -1},
-                                   {0x1p-149F, 0x1p-149F},
-                                   {-0x1p-140F, -0x1p-140F}};
-  check_values(plain()->tanh_forward, edges, sizeof edges / sizeof *edges);
-}
-
-static double sigmoid(double x) { return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x)); }
-
-static void sigmoid_is_accurate(void **state) {
-  (void)state;
-  struct accuracy a = {.name = "sigmoid", .run = plain()->sigmoid_forward, .exact = sigmoid};
-  look_between(&a, -104.5, 104.5, 400000);
-  look_between(&a, -2, 2, 100000);
-  look_at_floats(&a, 0, 100, 6007, false);
-  look_at_floats(&a, 0, 100, 6011, true);
-  report(&a, 2.5);
-  static const float edges[][2] = {{0, 0.5F},     {-0.0F, 0.5F},    {INFINITY, 1}, {-INFINITY, 0},
-                                   {NAN, NAN},    {104, 1},         {-104, 0},     {3.4e38F, 1},
-                                   {-3.4e38F, 0}, {0x1p-149F, 0.5F}};
-  check_values(plain()->sigmoid_forward, edges, sizeof edges / sizeof *edges);
 }
 
 /* ---- the matrix product ---- */
@@ -259,8 +98,6 @@ static float chain(const struct case_of_product *c, int64_t i, int64_t j, double
   }
   return sum;
 }
-
-static bool same(float a, float b) { return to_bits(a) == to_bits(b) || (isnan(a) && isnan(b)); }
 
 static void check_product(struct case_of_product *c, const struct kernel_table *table, bool special) {
   static float after[C_FLOATS];
@@ -839,10 +676,6 @@ static void tables(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(choice), /* first: it forks */
-      cmocka_unit_test(exp_is_accurate),
-      cmocka_unit_test(log_is_accurate),
-      cmocka_unit_test(tanh_is_accurate),
-      cmocka_unit_test(sigmoid_is_accurate),
       cmocka_unit_test(products),
       cmocka_unit_test(same_bits),
       cmocka_unit_test(elementwise),

@@ -14,9 +14,8 @@
 
 #include "core/memory.h"
 #include "core/rng.h"
+#include "instruction_sets.h"
 #include "net/probe.h"
-
-static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon"};
 
 /* "in=2x3x8x8 filters=4 ..." into the shape and the rest. */
 static const char *parse_example(const char *example, cnn_shape *in) {
@@ -65,7 +64,7 @@ static void check_bits(const struct layer_class *class, const char *words, cnn_s
   const struct kernel_table *best;
   assert_int_equal(kernels_pick(&best), CNN_OK);
   struct probe *p = probe(class, words, in, 1);
-  for (size_t i = 0; i < sizeof instruction_sets / sizeof *instruction_sets; i++) {
+  for (int i = 0; i < SETS; i++) {
     const struct kernel_table *table = kernels_find(instruction_sets[i]);
     if (!table) continue;
     kernels_use(table);
@@ -243,7 +242,7 @@ static void dropout_draws(void **state) {
   }
   assert_true(abs(zeros - ALL * 3 / 10) < 5 * 41); /* five deviations */
   for (int n = 1; n < 4; n++) assert_true(differences(first, first + n * IMAGE, IMAGE) > IMAGE / 4);
-  for (size_t i = 0; i < sizeof instruction_sets / sizeof *instruction_sets; i++) {
+  for (int i = 0; i < SETS; i++) {
     if (!kernels_find(instruction_sets[i])) continue;
     other = dropped(kernels_find(instruction_sets[i]), chance, one, 1, 3);
     assert_int_equal(differences(first, other, ALL), 0);

@@ -31,7 +31,7 @@ enum { WEIGHTS = 4, MOST = 64 }; /* conv1 and affine1, each with a bias; no weig
 
 static cnn_net *new_net(const char *text) {
   cnn_net *net = NULL;
-  if (cnn_net_parse(text, "test", &net) != CNN_OK) fail_msg("%s", cnn_why());
+  ok(cnn_net_parse(text, "test", &net));
   return net;
 }
 
@@ -42,7 +42,7 @@ static cnn_plan *new_plan(const cnn_net *net, uint64_t seed) {
   options.seed = seed;
   options.threads = 1; /* this program forks */
   cnn_plan *plan = NULL;
-  if (cnn_plan_new(net, &options, &plan) != CNN_OK) fail_msg("%s", cnn_why());
+  ok(cnn_plan_new(net, &options, &plan));
   return plan;
 }
 
@@ -71,7 +71,7 @@ static struct saved save_one(void) {
   saved.plan = new_plan(saved.net, 7);
   float bias[3] = {0.25F, -1, 1e-30F};
   assert_int_equal(cnn_plan_set_weight(saved.plan, "affine1.bias", bias, 3), CNN_OK);
-  if (cnn_model_save(path, saved.plan, &full_info) != CNN_OK) fail_msg("%s", cnn_why());
+  ok(cnn_model_save(path, saved.plan, &full_info));
   return saved;
 }
 
@@ -556,7 +556,7 @@ static void test_killed_while_saving(void **state) {
     assert_true(WIFSIGNALED(status));
 
     cnn_model *model = NULL;
-    if (cnn_model_load(saved.path, &model) != CNN_OK) fail_msg("%s", cnn_why());
+    ok(cnn_model_load(saved.path, &model));
     assert_int_equal(strncmp(cnn_model_settings(model), "{\"k\":", 5), 0);
     long k = strtol(cnn_model_settings(model) + 5, NULL, 10);
     cnn_plan *plan = new_plan(cnn_model_net(model), 1);

@@ -10,7 +10,7 @@
 
 static cnn_net *parse(const char *text) {
   cnn_net *net;
-  if (cnn_net_parse(text, "t", &net) != CNN_OK) fail_msg("%s", cnn_why());
+  ok(cnn_net_parse(text, "t", &net));
   return net;
 }
 

@@ -2,7 +2,7 @@
  * the same class as the plain loops', the same from every kernel table and number of threads. And a run that
  * meets one stops, and names the layer and the step. */
 #include "engine.h"
-#include "random.h"
+#include "plans.h"
 
 /* ---- classes of values ---- */
 
@@ -35,13 +35,6 @@ static void run_naive(const struct probe *p) {
   brick->class->naive(&naive);
 }
 
-static bool same_but_for_payload(float a, float b) {
-  uint32_t bits[2];
-  memcpy(&bits[0], &a, sizeof a);
-  memcpy(&bits[1], &b, sizeof b);
-  return bits[0] == bits[1] || (isnan(a) && isnan(b));
-}
-
 /* limit: how far finite outputs may be from the plain loops'; INFINITY: any. */
 static void check_output(const struct probe *p, const char *layer, const char *words, double limit) {
   const struct layer_class *class;
@@ -65,7 +58,7 @@ static void check_output(const struct probe *p, const char *layer, const char *w
       struct engine e = engine_run(p, layer, words, way);
       for (int part = 0; part < PROBE_PARTS; part++)
         for (int64_t i = 0; i < p->count[part]; i++)
-          if (!same_but_for_payload(e.part[part][i], first.part[part][i]))
+          if (!same(e.part[part][i], first.part[part][i]))
             fail_msg("%s %s: %s %" PRId64 " is %g with %s, else %g", layer, words, probe_names[part], i,
                      (double)e.part[part][i], s < SETS ? instruction_sets[s] : "7 threads",
                      (double)first.part[part][i]);
@@ -75,7 +68,7 @@ static void check_output(const struct probe *p, const char *layer, const char *w
       struct engine e =
           engine_run(p, layer, words, (struct way){.threads = 7, .infer = true, .inside = inside});
       for (int64_t i = 0; i < p->count[PROBE_OUTPUT]; i++)
-        if (!same_but_for_payload(e.part[PROBE_OUTPUT][i], first.part[PROBE_OUTPUT][i]))
+        if (!same(e.part[PROBE_OUTPUT][i], first.part[PROBE_OUTPUT][i]))
           fail_msg("%s %s: output %" PRId64 " is other in inference", layer, words, i);
       engine_free(&e);
     }
@@ -294,26 +287,11 @@ struct spoiler {
   float value;
 };
 
-static void set_all(cnn_plan *plan, const char *name, float value) {
-  for (int w = 0; w < cnn_net_weight_count(cnn_plan_net(plan)); w++) {
-    cnn_weight_info weight;
-    ok(cnn_net_weight(cnn_plan_net(plan), w, &weight));
-    if (strcmp(weight.name, name) != 0) continue;
-    float *values = malloc((size_t)weight.count * sizeof *values);
-    assert_non_null(values);
-    for (int64_t i = 0; i < weight.count; i++) values[i] = value;
-    ok(cnn_plan_set_weight(plan, name, values, weight.count));
-    free(values);
-    return;
-  }
-  fail_msg("no weight '%s'", name);
-}
-
 static void spoil(void *context, const cnn_progress *progress) {
   const struct spoiler *s = context;
   if (progress->epoch_end || progress->total_step != s->step) return;
-  if (s->zeros) set_all(s->plan, s->zeros, 0);
-  if (s->weights) set_all(s->plan, s->weights, s->value);
+  if (s->zeros) fill_weight(s->plan, s->zeros, 0);
+  if (s->weights) fill_weight(s->plan, s->weights, s->value);
 }
 
 /* Trains for three epochs of 5 steps; returns what cnn_trainer_run() does. */
@@ -437,7 +415,7 @@ static void evaluation(void **state) {
   options.batch = 4;
   ok(cnn_plan_new(net, &options, &plan));
   ok(cnn_dataset_random((cnn_shape){4, 1, 4, 4}, 4, 5, 3, &data));
-  set_all(plan, "affine1.bias", NAN);
+  fill_weight(plan, "affine1.bias", NAN);
   ok(cnn_evaluate(plan, data, CNN_SPLIT_TEST, 0, &e));
   assert_true(isnan(e.loss));
   cnn_dataset_free(data);

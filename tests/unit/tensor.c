@@ -1,19 +1,15 @@
 /* Shapes, equation (7.1), im2col and col2im: the chapter's own numbers first, then every case against the
  * formula written out. */
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
 
-#include <cmocka.h>
-
+#include "check.h"
 #include "core/rng.h"
 #include "core/status.h"
 
 static int64_t output_size(int64_t in, int64_t filter, int64_t stride, int64_t pad) {
   int64_t out = -1;
-  if (cnn_output_size(in, filter, stride, pad, 1, CNN_ROUND_ERROR, &out) != CNN_OK) fail_msg("%s", cnn_why());
+  ok(cnn_output_size(in, filter, stride, pad, 1, CNN_ROUND_ERROR, &out));
   return out;
 }
 

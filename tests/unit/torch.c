@@ -11,6 +11,7 @@
 
 #include "core/rng.h"
 #include "net/plan.h"
+#include "training_run.h"
 
 #define GOLDEN CNN_SOURCE_DIR "/tests/golden/"
 
@@ -45,26 +46,6 @@ enum { SETTINGS = sizeof settings / sizeof *settings };
 
 static const char *loss_name(cnn_loss loss) {
   return loss == CNN_LOSS_CROSS_ENTROPY ? "cross-entropy" : "mse";
-}
-
-#define ok(call)                                     \
-  do {                                               \
-    if ((call) != CNN_OK) fail_msg("%s", cnn_why()); \
-  } while (0)
-
-/* Everything a training takes. */
-struct training_run {
-  cnn_dataset *data;
-  cnn_net *net;
-  cnn_plan *plan;
-  cnn_trainer *trainer;
-};
-
-static void run_free(struct training_run *run) {
-  cnn_trainer_free(run->trainer);
-  cnn_plan_free(run->plan);
-  cnn_net_free(run->net);
-  cnn_dataset_free(run->data);
 }
 
 static bool have_mnist(void) {

@@ -4,30 +4,18 @@
  * A few steps of the smaller ones, unless CNN_TEST_LONG is set: then hundreds, and AlexNet (.ci/run).
  * `test-workloads peak NET BATCH` measures memory in a process that does nothing else. */
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "cnn.h"
 #include "core/memory.h"
-#include "kernels/kernels.h"
+#include "instruction_sets.h"
 #include "malloc_count.h"
-
-#define ok(call)                                     \
-  do {                                               \
-    if ((call) != CNN_OK) fail_msg("%s", cnn_why()); \
-  } while (0)
-
-static const char *const instruction_sets[] = {"scalar", "avx2", "avx512", "neon"};
-enum { SETS = sizeof instruction_sets / sizeof *instruction_sets };
+#include "plans.h"
+#include "training_run.h"
 
 static bool is_long(void) {
   const char *value = getenv("CNN_TEST_LONG");
@@ -52,15 +40,8 @@ static int batch_of(const struct workload *w) { return is_long() ? w->long_batch
 
 /* ---- one training ---- */
 
-struct training {
-  cnn_net *net;
-  cnn_dataset *data;
-  cnn_plan *plan;
-  cnn_trainer *trainer;
-};
-
-static cnn_status begin(struct training *t, const char *net, int batch, int threads) {
-  *t = (struct training){0};
+static cnn_status begin(struct training_run *t, const char *net, int batch, int threads) {
+  *t = (struct training_run){0};
   cnn_status status = cnn_net_load(net, &t->net);
   if (status != CNN_OK) return status;
   cnn_shape images = cnn_net_input(t->net);
@@ -77,35 +58,19 @@ static cnn_status begin(struct training *t, const char *net, int batch, int thre
   return status;
 }
 
-static void end(struct training *t) {
-  cnn_trainer_free(t->trainer);
-  cnn_plan_free(t->plan);
-  cnn_dataset_free(t->data);
-  cnn_net_free(t->net);
-}
-
 /* ---- the same bits ---- */
 
 /* After `steps` steps: all weights, one after the other; free() them. */
 static float *trained(const struct workload *w, int steps, int threads, const char *set, int64_t *count) {
   const struct kernel_table *best;
-  struct training t;
+  struct training_run t;
   ok(kernels_pick(&best));
   if (set) kernels_use(kernels_find(set));
   ok(begin(&t, w->net, batch_of(w), threads));
   kernels_use(best);
   for (int i = 0; i < steps; i++) ok(cnn_trainer_step(t.trainer, NULL));
-  float *values = NULL;
-  *count = 0;
-  for (int i = 0; i < cnn_net_weight_count(t.net); i++) {
-    cnn_weight_info weight;
-    ok(cnn_net_weight(t.net, i, &weight));
-    values = realloc(values, (size_t)(*count + weight.count) * sizeof *values);
-    assert_non_null(values);
-    ok(cnn_plan_get_weight(t.plan, weight.name, values + *count, weight.count));
-    *count += weight.count;
-  }
-  end(&t);
+  float *values = all(t.plan, cnn_plan_get_weight, count);
+  run_free(&t);
   return values;
 }
 
@@ -114,10 +79,7 @@ static void compare(const struct workload *w, const float *expected, int steps, 
   int64_t count;
   float *values = trained(w, steps, threads, set, &count);
   for (int64_t i = 0; i < count; i++) {
-    uint32_t bits[2];
-    memcpy(&bits[0], values + i, sizeof *values);
-    memcpy(&bits[1], expected + i, sizeof *values);
-    if (bits[0] != bits[1])
+    if (to_bits(values[i]) != to_bits(expected[i]))
       fail_msg("%s, %d steps, %d threads, %s: weight %" PRId64 " is %.9g, not %.9g", w->net, steps, threads,
                set ? set : "best", i, (double)values[i], (double)expected[i]);
   }
@@ -198,7 +160,7 @@ static void no_allocation(void **state) {
   (void)state;
   for (const struct workload *w = workloads; w < workloads + WORKLOADS; w++)
     for (int threads = 1; batch_of(w) && threads <= 3; threads += 2) {
-      struct training t;
+      struct training_run t;
       ok(begin(&t, w->net, w->batch ? w->batch : 2, threads));
       ok(cnn_trainer_step(t.trainer, NULL));
       long allocations = mem_count(), all = malloc_count();
@@ -208,7 +170,7 @@ static void no_allocation(void **state) {
       if (allocations || all)
         fail_msg("%s, %d threads: %ld allocations by the library, %ld in the process", w->net, threads,
                  allocations, all);
-      end(&t);
+      run_free(&t);
     }
 }
 
@@ -229,7 +191,7 @@ enum { AS_PLANNED, NOT_AS_PLANNED, SKIPPED = 77 };
 /* Four steps of training: what they took beyond the program, whose code is read from its file as it is
  * needed, and the data, within 10 % of the plan. */
 static int peak(const char *name, int batch) {
-  struct training t;
+  struct training_run t;
   cnn_memory planned;
   cnn_plan_options options = cnn_plan_defaults();
   options.batch = batch;
@@ -245,7 +207,7 @@ static int peak(const char *name, int batch) {
   double took = status_bytes("VmHWM:") - status_bytes("RssFile:") - before - data,
          plan = (double)planned.total;
   printf("%-16s batch %3d: %8.2f MB planned, %8.2f MB taken\n", name, batch, plan / 1e6, took / 1e6);
-  end(&t);
+  run_free(&t);
   return took > 0.9 * plan && took < 1.1 * plan ? AS_PLANNED : NOT_AS_PLANNED;
 }
 

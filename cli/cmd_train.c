@@ -22,13 +22,14 @@ enum { PATH_SIZE = 4096, WIDTH = 79 };
 
 struct train {
   /* options */
-  const char *name, *source, *loss, *evaluate_train;
+  const char *name, *source, *loss, *evaluate_train, *measure, *config;
   int64_t batch, group, threads, seed, memory;
   double momentum;
   const char *out; /* NULL: not saved */
   const char *log;
-  bool no_save;
+  bool no_save, print_config;
   cnn_train_options options;
+  const struct option_row *rows;
   char **command; /* the whole command line, for the log */
   int words;
   /* made from them */
@@ -63,6 +64,10 @@ static void release_signals(void) {
   signal(SIGINT, SIG_DFL);
   signal(SIGTERM, SIG_DFL);
   if (signal(SIGHUP, SIG_DFL) == SIG_IGN) signal(SIGHUP, SIG_IGN);
+}
+
+static bool has_momentum(const cnn_train_options *options) {
+  return strcmp(options->optimizer, "momentum") == 0 || strcmp(options->optimizer, "nesterov") == 0;
 }
 
 /* NET's base name with .safetensors in the current folder; -2, -3, ... where that is taken, so that a
@@ -115,14 +120,36 @@ static int open_log(struct train *train) {
   return fail_with("--log: '%s' cannot be written: %s", train->log, strerror(error));
 }
 
+/* What was left to the library becomes what it chose, so that the options say all of the run. */
+static void fill_in(struct train *train) {
+  static char evaluated[32];
+  cnn_train_options *options = &train->options;
+  *options = cnn_trainer_options(train->trainer);
+  train->group = cnn_plan_settings(train->plan).group;
+  if (isnan(train->momentum) && has_momentum(options)) train->momentum = options->momentum;
+  snprintf(evaluated, sizeof evaluated, "%lld", (long long)options->evaluate_train);
+  train->evaluate_train = options->evaluate_train < 0    ? "all"
+                          : options->evaluate_train == 0 ? "none"
+                                                         : evaluated;
+}
+
+/* The file that repeats the run, for --config; where the results go is left out. */
+static bool write_config(const struct train *train, FILE *file) {
+  static const char *const without[] = {"threads", "memory", "out",          "no-save",
+                                        "log",     "config", "print-config", NULL};
+  fprintf(file, "# cnn %s: `cnn train --config FILE` repeats this run.\nnetwork = %s\n", cnn_version(),
+          train->name);
+  return !strpbrk(train->name, "\r\n") && config_write(file, train->rows, without);
+}
+
 /* Everything up to the first step. */
 static int prepare(struct train *train) {
   if (cnn_net_load(train->name, &train->net) != CNN_OK || cnn_net_check(train->net) != CNN_OK) return fail();
-  if (!train->no_save) {
+  if (!train->no_save && !train->print_config) {
     if (!train->out && choose_out(train) != EXIT_SUCCESS) return EXIT_FAILURE;
     if (check_out(train->out) != EXIT_SUCCESS) return EXIT_FAILURE;
   }
-  if (open_log(train) != EXIT_SUCCESS) return EXIT_FAILURE;
+  if (!train->print_config && open_log(train) != EXIT_SUCCESS) return EXIT_FAILURE;
 
   cnn_dataset_options data = cnn_dataset_defaults();
   if (cnn_augment_image(train->options.augment, cnn_net_input(train->net), &data.image) != CNN_OK)
@@ -143,6 +170,7 @@ static int prepare(struct train *train) {
   train->options.on_progress = progress_report;
   train->options.context = &train->progress;
   if (cnn_trainer_new(train->plan, train->data, &train->options, &train->trainer) != CNN_OK) return fail();
+  fill_in(train);
   return EXIT_SUCCESS;
 }
 
@@ -187,7 +215,8 @@ static void print_start(const struct train *train) {
   char image[TEXT_SIZE], plan_size[TEXT_SIZE], data_size[TEXT_SIZE];
   const char *isa = "?";
   cnn_plan_options plan = cnn_plan_settings(train->plan);
-  cnn_memory memory = {0};
+  cnn_memory memory = cnn_trainer_memory(train->trainer);
+  int64_t held = cnn_trainer_images(train->trainer, CNN_SPLIT_VALIDATION);
   if (cnn_isa(&isa) != CNN_OK) isa = "?";
   printf("network   %s: %d layers, %lld parameters\n", train->name, cnn_net_layer_count(train->net),
          (long long)parameters(train->net));
@@ -197,14 +226,25 @@ static void print_start(const struct train *train) {
          shape_text(cnn_dataset_image(train->data), image), cnn_dataset_classes(train->data));
   if (train->options.limit > 0)
     printf("limit     the first %lld images of each\n", (long long)train->options.limit);
+  if (held > 0) printf("held back %lld of the training images, to validate on\n", (long long)held);
   print_settings("settings", cnn_trainer_settings(train->trainer));
-  if (cnn_plan_memory(train->net, &plan, train->options.optimizer, &memory) == CNN_OK)
-    printf("memory    %s planned, %s of data%s\n", size_text(memory.total, plan_size),
-           size_text(cnn_dataset_bytes(train->data), data_size),
-           cnn_dataset_streams(train->data) ? ", whose images stream from disk" : "");
+  printf("memory    %s planned, %s of data%s\n", size_text(memory.total, plan_size),
+         size_text(cnn_dataset_bytes(train->data), data_size),
+         cnn_dataset_streams(train->data) ? ", whose images stream from disk" : "");
   printf("machine   %s, %d thread%s\n", isa, plan.threads, plan.threads == 1 ? "" : "s");
   printf("model     %s\n", train->out ? train->out : "not saved");
   fflush(stdout);
+}
+
+/* As text, what --print-config prints. */
+static void log_config(const struct train *train, struct json *out) {
+  char *text = NULL;
+  size_t size = 0;
+  FILE *file = open_memstream(&text, &size);
+  if (!file) return;
+  bool whole = write_config(train, file);
+  if (fclose(file) == 0 && whole) json_string(out, "config", text);
+  free(text);
 }
 
 /* The log's first line: all that is needed to do the run again. */
@@ -226,6 +266,7 @@ static void log_start(struct train *train) {
   json_raw(&out, "settings", cnn_trainer_settings(train->trainer));
   json_integer(&out, "threads", cnn_plan_settings(train->plan).threads);
   json_string(&out, "model", train->out);
+  log_config(train, &out);
   json_close(&out, '}');
   fputc('\n', progress->log);
   progress_check_log(progress);
@@ -264,17 +305,29 @@ static void print_saved(const struct train *train) {
            size_text(status.st_size, text));
 }
 
+/* Which weights are kept, where they are not simply those of the last step. */
+static void print_kept(const struct train *train) {
+  cnn_best best = cnn_trainer_best(train->trainer);
+  const char *measure = train->options.measure == CNN_MEASURE_LOSS ? "loss" : "error";
+  if (train->options.ema > 0) printf("average   of the weights over the steps, ema %g\n", train->options.ema);
+  if (best.epoch == 0) return;
+  printf("best      epoch %lld, by validation %s: accuracy %.2f %%, loss %.4f", (long long)best.epoch,
+         measure, 100 * best.accuracy, best.loss);
+  if (best.stopped) printf("; stopped after %lld without a better one", (long long)train->options.patience);
+  putchar('\n');
+}
+
 /* Accuracy at the end, on each split that has images. */
 static int print_accuracy(const struct train *train) {
   static const struct {
     cnn_split split;
     const char *title;
-  } splits[] = {{CNN_SPLIT_TEST, "test "}, {CNN_SPLIT_TRAIN, "training "}};
-  for (int i = 0; i < 2; i++) {
+  } splits[] = {
+      {CNN_SPLIT_TEST, "test "}, {CNN_SPLIT_VALIDATION, "validation "}, {CNN_SPLIT_TRAIN, "training "}};
+  for (int i = 0; i < 3; i++) {
     cnn_evaluation evaluation;
-    if (cnn_dataset_count(train->data, splits[i].split) == 0) continue;
-    if (cnn_evaluate(train->plan, train->data, splits[i].split, train->options.limit, &evaluation) != CNN_OK)
-      return fail();
+    if (cnn_trainer_images(train->trainer, splits[i].split) == 0) continue;
+    if (cnn_trainer_evaluate(train->trainer, splits[i].split, 0, &evaluation) != CNN_OK) return fail();
     print_evaluation(splits[i].title, &evaluation);
   }
   return EXIT_SUCCESS;
@@ -293,6 +346,7 @@ static int run(struct train *train) {
   if (status != CNN_OK && status != CNN_E_STOPPED) return fail();
   int result = save(train);
   release_signals();
+  print_kept(train);
   if (status == CNN_E_STOPPED) {
     fail_with("stopped on request in epoch %lld after step %lld%s%s%s", (long long)progress->last.epoch,
               (long long)progress->last.step, train->out ? "; the model is in '" : "",
@@ -316,11 +370,10 @@ static void train_free(struct train *train) {
 /* What the table of options cannot check. */
 static void check_options(struct train *train, const char *command) {
   cnn_train_options *options = &train->options;
-  bool has_momentum =
-      strcmp(options->optimizer, "momentum") == 0 || strcmp(options->optimizer, "nesterov") == 0;
-  if (!isnan(train->momentum) && !has_momentum)
+  if (!isnan(train->momentum) && !has_momentum(options))
     usage_error(command, "--momentum is for momentum and nesterov; --optimizer is %s", options->optimizer);
   if (!isnan(train->momentum)) options->momentum = train->momentum;
+  options->measure = strcmp(train->measure, "loss") == 0 ? CNN_MEASURE_LOSS : CNN_MEASURE_ERROR;
   if (train->no_save && train->out) usage_error(command, "--out and --no-save exclude each other");
   if (train->out && train->log && strcmp(train->out, train->log) == 0)
     usage_error(command, "--out and --log name the same file");
@@ -339,11 +392,32 @@ static void check_options(struct train *train, const char *command) {
     usage_error(command, "--eval-train: '%s' is not all, none or a number of images", images);
 }
 
+/* Below the options: the schedules and their keys. */
+static const char *help_after(void) {
+  static char text[4096];
+  size_t used = (size_t)snprintf(text, sizeof text, "Schedules, as in --schedule \"step every=10\":\n");
+  for (int i = 0; i < cnn_schedule_count(); i++) {
+    cnn_schedule_info schedule = cnn_schedule_get(i);
+    used += (size_t)snprintf(text + used, sizeof text - used, "  %-12s%s\n", schedule.name, schedule.summary);
+    for (int k = 0; k < schedule.params; k++) {
+      cnn_param_info param = cnn_schedule_param(i, k);
+      used += (size_t)snprintf(text + used, sizeof text - used, "    %s=%s: %s\n", param.key,
+                               param.standard ? param.standard : "...", param.help);
+    }
+  }
+  snprintf(text + used, sizeof text - used,
+           "\nCtrl-C finishes the step and saves the model; a second one quits at once.\n\n"
+           "Example:\n  cnn train simple-conv-net --data mnist --epochs 20 --seed 1 --log run.jsonl\n");
+  return text;
+}
+
 int cmd_train(int argc, char **argv) {
   static const char *const losses[] = {"cross-entropy", "mse", NULL};
+  static const char *const measures[] = {"loss", "error", NULL};
   struct train train = {.batch = cnn_plan_defaults().batch, .options = cnn_train_defaults(), .momentum = NAN};
   cnn_train_options *options = &train.options;
   train.loss = losses[0];
+  train.measure = measures[0];
   train.seed = (int64_t)options->seed;
   options->lr = 0;
   char evaluated[32];
@@ -356,9 +430,24 @@ int cmd_train(int argc, char **argv) {
       ROW_CHOICE("optimizer", "NAME", &options->optimizer, optimizer_names(), "optimiser"),
       ROW_NUMBER("lr", "RATE", &options->lr, 1e-12, 1e6, "the optimiser's usual one", "learning rate"),
       ROW_NUMBER("momentum", "M", &train.momentum, 0, 1, "0.9", "of momentum and nesterov"),
+      ROW_WORD("schedule", "SCHEDULE", &options->schedule, NULL, "how the learning rate goes, see below"),
+      ROW_NUMBER("warmup", "EPOCHS", &options->warmup, 0, 1e6, NULL, "let the learning rate rise at first"),
+      ROW_NUMBER("weight-decay", "D", &options->weight_decay, 0, 1000, "0; 0.01 for adamw", "weight decay"),
+      ROW_SWITCH("decay-biases", &options->decay_biases, "weight decay of biases too"),
+      ROW_NUMBER("clip-norm", "N", &options->clip_norm, 0, 1e6, "off", "largest norm of the gradient"),
+      ROW_NUMBER("clip-value", "V", &options->clip_value, 0, 1e6, "off", "largest element of the gradient"),
       ROW_CHOICE("loss", "NAME", &train.loss, losses, "loss"),
+      ROW_NUMBER("label-smoothing", "S", &options->label_smoothing, 0, 1, NULL,
+                 "share of the target spread over all classes"),
+      ROW_NUMBER("ema", "E", &options->ema, 0, 1, "off",
+                 "evaluate and save an average of the weights, with this share of the old each step"),
+      ROW_NUMBER("validation", "N", &options->validation, 0, 1e9, "none",
+                 "training images to hold back, a number or a fraction, and evaluate after each epoch"),
+      ROW_WHOLE("patience", "EPOCHS", &options->patience, 0, 1e6, "off",
+                "stop after so many without a better validation, and save the best epoch's weights"),
+      ROW_CHOICE("measure", "NAME", &train.measure, measures, "what makes a validation better"),
       ROW_WHOLE("seed", "N", &train.seed, 0, LARGEST_SEED, NULL,
-                "of the first weights, the images' order, augmentation and dropout"),
+                "of first weights, order of images, augmentation, dropout, validation"),
       ROW_WHOLE("group", "N", &train.group, 1, 1e6, "by the batch", "images in a gradient group"),
       ROW_WORD("augment", "TEXT", &options->augment, "none",
                "draw training images anew: \"shift=2 rotate=10 flip\", see cnn data show"),
@@ -373,16 +462,17 @@ int cmd_train(int argc, char **argv) {
                "model file to write or replace"),
       ROW_SWITCH("no-save", &train.no_save, "write no model file"),
       ROW_WORD("log", "FILE", &train.log, "none", "file for settings and a line an epoch, in JSON"),
+      ROW_CONFIG(&train.config),
+      ROW_SWITCH("print-config", &train.print_config,
+                 "print the file for --config that repeats the run, only"),
       ROW_END};
-  struct command_line line = {
-      .words = "NET",
-      .least = 1,
-      .most = 1,
-      .rows = rows,
-      .about = "Train NET, a built-in network or a .net file, and save the model.",
-      .after =
-          "Ctrl-C finishes the step and saves the model; a second one quits at once.\n\n"
-          "Example:\n  cnn train simple-conv-net --data mnist --epochs 20 --seed 1 --log run.jsonl\n"};
+  struct command_line line = {.words = "NET",
+                              .least = 1,
+                              .most = 1,
+                              .rows = rows,
+                              .first = "network",
+                              .about = "Train NET, a built-in network or a .net file, and save the model.",
+                              .after = help_after()};
   /* argp moves the words of argv about, but the log shall have them as they were typed */
   char **command = calloc((size_t)argc + 1, sizeof *command);
   if (!command) return fail_with("out of memory");
@@ -390,12 +480,16 @@ int cmd_train(int argc, char **argv) {
   command_line_parse(&line, argc, argv);
   check_options(&train, argv[0]);
   train.name = line.word[0];
+  train.rows = rows;
   train.command = command;
   train.words = argc;
   progress_init(&train.progress);
 
   int result = prepare(&train);
-  if (result == EXIT_SUCCESS) result = run(&train);
+  if (result == EXIT_SUCCESS && train.print_config && !write_config(&train, stdout))
+    result = fail_with("--print-config: a name with a line's end, or a blank at an end, fits no line");
+  else if (result == EXIT_SUCCESS && !train.print_config)
+    result = run(&train);
   train_free(&train);
   free(command);
   return result;

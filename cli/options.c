@@ -13,7 +13,7 @@
 
 #include "cnn.h"
 
-enum { MOST_OPTIONS = 32, FIRST_KEY = 256, HELP_SIZE = 256, LONGEST_NAME = 64 };
+enum { MOST_OPTIONS = 64, FIRST_KEY = 256, HELP_SIZE = 256, LONGEST_NAME = 64 };
 
 /* argp's own options, which the search for unknown names must know. */
 static const struct option_row argp_rows[] = {{.name = "help"},
@@ -106,44 +106,64 @@ static void write_help(const struct option_row *row, char *text, size_t size) {
     snprintf(end, size, " (default %s)", *(const char *const *)row->value);
 }
 
+/* Where a value stands: on a command line, or in a line of a file. */
+struct place {
+  const char *command, *file; /* file: NULL on a command line */
+  int line;
+};
+
+static _Noreturn void bad_value(const struct place *place, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void bad_value(const struct place *place, const char *name, const char *format, ...) {
+  char text[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (!place->file) usage_error(place->command, "--%s: %s", name, text);
+  fflush(stdout);
+  fprintf(stderr, "cnn: %s:%d: %s: %s\n", place->file, place->line, name, text);
+  exit(EXIT_FAILURE);
+}
+
 /* The whole of text as a whole number in the row's range. */
-static void read_whole(const char *command, const struct option_row *row, const char *text) {
+static void read_whole(const struct place *place, const struct option_row *row, const char *text) {
   char *end = NULL;
   const char *digits = text + (*text == '-');
   errno = 0;
   long long value = strtoll(text, &end, 10);
   if (*digits < '0' || *digits > '9' || *end != '\0')
-    usage_error(command, "--%s: '%s' is not a whole number", row->name, text);
+    bad_value(place, row->name, "'%s' is not a whole number", text);
   if (errno == ERANGE || (double)value < row->low || (double)value > row->high)
-    usage_error(command, "--%s: %s is out of range, which is %.0f to %.0f", row->name, text, row->low,
-                row->high);
+    bad_value(place, row->name, "%s is out of range, which is %.0f to %.0f", text, row->low, row->high);
   *(int64_t *)row->value = value;
 }
 
-static void read_number(const char *command, const struct option_row *row, const char *text) {
+static void read_number(const struct place *place, const struct option_row *row, const char *text) {
   char *end = NULL;
   double value = strtod(text, &end);
   if (strspn(text, "0123456789.eE+-") != strlen(text) || end == text || *end != '\0')
-    usage_error(command, "--%s: '%s' is not a number", row->name, text);
+    bad_value(place, row->name, "'%s' is not a number", text);
   if (!isfinite(value) || value < row->low || value > row->high)
-    usage_error(command, "--%s: %s is out of range, which is %g to %g", row->name, text, row->low, row->high);
+    bad_value(place, row->name, "%s is out of range, which is %g to %g", text, row->low, row->high);
   *(double *)row->value = value;
 }
 
-static void read_bytes(const char *command, const struct option_row *row, const char *text) {
+static void read_bytes(const struct place *place, const struct option_row *row, const char *text) {
   static const char units[] = "KMGT";
   char *end = NULL;
   double value = strtod(text, &end);
   const char *unit = *end ? strchr(units, *end) : NULL;
   if (strspn(text, "0123456789.") != (size_t)(end - text) || end == text || (*end && (!unit || end[1])))
-    usage_error(command, "--%s: '%s' is not a size, such as 4096, 200M or 1.5G", row->name, text);
+    bad_value(place, row->name, "'%s' is not a size, such as 4096, 200M or 1.5G", text);
   for (const char *u = units; unit && u <= unit; u++) value *= 1000;
   if (!(value >= 1 && value < 1e18))
-    usage_error(command, "--%s: %s is out of range, which is 1 to 1000000T", row->name, text);
+    bad_value(place, row->name, "%s is out of range, which is 1 to 1000000T", text);
   *(int64_t *)row->value = (int64_t)value;
 }
 
-static void read_choice(const char *command, const struct option_row *row, const char *text) {
+static void read_choice(const struct place *place, const struct option_row *row, const char *text) {
   for (const char *const *choice = row->choices; *choice; choice++)
     if (strcmp(*choice, text) == 0) {
       *(const char **)row->value = *choice;
@@ -156,33 +176,156 @@ static void read_choice(const char *command, const struct option_row *row, const
     used +=
         snprintf(list + used, HELP_SIZE - (size_t)used, "%s%s", choice == row->choices ? "" : ", ", *choice);
   if (nearest)
-    usage_error(command, "--%s: '%s' is not known: did you mean '%s'? (one of %s)", row->name, text, nearest,
-                list);
-  usage_error(command, "--%s: '%s' is not known (one of %s)", row->name, text, list);
+    bad_value(place, row->name, "'%s' is not known: did you mean '%s'? (one of %s)", text, nearest, list);
+  bad_value(place, row->name, "'%s' is not known (one of %s)", text, list);
 }
 
-static void read_row(const char *command, const struct option_row *row, const char *text) {
+/* text: NULL for a switch on a command line. */
+static void read_row(const struct place *place, const struct option_row *row, const char *text) {
   switch (row->kind) {
-    case OPTION_SWITCH: *(bool *)row->value = true; break;
-    case OPTION_WHOLE: read_whole(command, row, text); break;
-    case OPTION_NUMBER: read_number(command, row, text); break;
-    case OPTION_BYTES: read_bytes(command, row, text); break;
-    case OPTION_WORD: *(const char **)row->value = text; break;
-    case OPTION_CHOICE: read_choice(command, row, text); break;
+    case OPTION_SWITCH:
+      if (text && strcmp(text, "yes") && strcmp(text, "no"))
+        bad_value(place, row->name, "'%s' is not yes or no", text);
+      *(bool *)row->value = !text || text[0] == 'y';
+      break;
+    case OPTION_WHOLE: read_whole(place, row, text); break;
+    case OPTION_NUMBER: read_number(place, row, text); break;
+    case OPTION_BYTES: read_bytes(place, row, text); break;
+    case OPTION_WORD:
+    case OPTION_CONFIG: *(const char **)row->value = text; break;
+    case OPTION_CHOICE: read_choice(place, row, text); break;
   }
 }
 
 struct parse {
   struct command_line *line;
-  bool given[MOST_OPTIONS];
+  bool given[MOST_OPTIONS];   /* on the command line */
+  bool in_file[MOST_OPTIONS]; /* by a file */
+  char *first[2];             /* the first word, by a file */
 };
+
+/* ---- Files of options ---- */
+
+/* The whole of a file as text, for the life of the program. */
+static char *read_file(const char *command, const char *path) {
+  enum { LARGEST = 1 << 20 };
+  static char text[LARGEST + 1];
+  FILE *file = fopen(path, "r");
+  if (!file) usage_error(command, "--config: '%s' cannot be read: %s", path, strerror(errno));
+  errno = 0;
+  size_t length = fread(text, 1, sizeof text, file);
+  int error = errno;
+  bool failed = ferror(file);
+  fclose(file);
+  if (failed) usage_error(command, "--config: '%s' cannot be read: %s", path, strerror(error));
+  if (length > LARGEST || memchr(text, '\0', length))
+    usage_error(command, "--config: '%s' is not a file of lines `key = value`", path);
+  text[length] = '\0';
+  return text;
+}
+
+/* The text without blanks at its ends, cut in place. */
+static char *trim(char *text) {
+  text += strspn(text, " \t\r");
+  size_t length = strlen(text);
+  while (length > 0 && strchr(" \t\r", text[length - 1])) length--;
+  text[length] = '\0';
+  return text;
+}
+
+static void unknown_key(const struct place *place, const struct command_line *line, const char *key) {
+  const char *names[MOST_OPTIONS + 2];
+  int count = 0;
+  for (const struct option_row *row = line->rows; row->name; row++) names[count++] = row->name;
+  if (line->first) names[count++] = line->first;
+  names[count] = NULL;
+  const char *nearest = nearest_name(key, names);
+  if (nearest) bad_value(place, key, "unknown key; did you mean '%s'?", nearest);
+  bad_value(place, key, "unknown key; `%s --help' lists the options", place->command);
+}
+
+static void read_line(struct parse *parse, const struct place *place, char *text) {
+  struct command_line *line = parse->line;
+  char *equals = strchr(text, '=');
+  if (!equals) bad_value(place, text, "not of the form `key = value`");
+  *equals = '\0';
+  char *key = trim(text), *value = trim(equals + 1);
+  if (!*value) bad_value(place, key, "there is no value");
+  if (line->first && strcmp(key, line->first) == 0) {
+    if (parse->first[0]) bad_value(place, key, "given twice");
+    parse->first[0] = value;
+    return;
+  }
+  for (int i = 0; line->rows[i].name; i++) {
+    const struct option_row *row = &line->rows[i];
+    if (strcmp(key, row->name) != 0) continue;
+    if (row->kind == OPTION_CONFIG) bad_value(place, key, "a file cannot name another one");
+    if (parse->in_file[i]) bad_value(place, key, "given twice");
+    parse->in_file[i] = true;
+    if (!parse->given[i]) read_row(place, row, value);
+    return;
+  }
+  unknown_key(place, line, key);
+}
+
+static void read_config(struct parse *parse, const char *command, const char *path) {
+  struct place place = {.command = command, .file = path};
+  for (char *at = read_file(command, path), *text; (text = strsep(&at, "\n"));) {
+    place.line++;
+    text = trim(text);
+    if (*text && *text != '#') read_line(parse, &place, text);
+  }
+}
+
+static bool is_named(const char *name, const char *const *names) {
+  for (; *names; names++)
+    if (strcmp(name, *names) == 0) return true;
+  return false;
+}
+
+/* Numbers outside of their range stand for "not given". */
+bool config_write(FILE *file, const struct option_row *rows, const char *const *without) {
+  for (const struct option_row *row = rows; row->name; row++) {
+    if (is_named(row->name, without)) continue;
+    char number[32] = "";
+    const char *value = number;
+    if (row->kind == OPTION_SWITCH) {
+      value = *(const bool *)row->value ? "yes" : "no";
+    } else if (row->kind == OPTION_WHOLE) {
+      int64_t whole = *(const int64_t *)row->value;
+      if ((double)whole >= row->low) snprintf(number, sizeof number, "%lld", (long long)whole);
+    } else if (row->kind == OPTION_BYTES) {
+      int64_t bytes = *(const int64_t *)row->value;
+      if (bytes > 0) snprintf(number, sizeof number, "%lld", (long long)bytes);
+    } else if (row->kind == OPTION_NUMBER) {
+      double real = *(const double *)row->value;
+      for (int digits = 6; real >= row->low && digits <= 17; digits++) {
+        snprintf(number, sizeof number, "%.*g", digits, real);
+        if (strtod(number, NULL) == real) break;
+      }
+    } else {
+      value = *(const char *const *)row->value;
+    }
+    if (!value || !*value) continue;
+    if (strpbrk(value, "\r\n") || strchr(" \t", value[0]) || strchr(" \t", value[strlen(value) - 1]))
+      return false;
+    fprintf(file, "%s = %s\n", row->name, value);
+  }
+  return true;
+}
+
+/* ---- argp ---- */
 
 static error_t parse_one(int key, char *text, struct argp_state *state) {
   struct parse *parse = state->input;
   struct command_line *line = parse->line;
   if (key >= FIRST_KEY && key < FIRST_KEY + MOST_OPTIONS) {
+    const struct option_row *row = &line->rows[key - FIRST_KEY];
+    if (row->kind == OPTION_CONFIG && parse->given[key - FIRST_KEY])
+      usage_error(state->name, "--%s is given twice", row->name);
     parse->given[key - FIRST_KEY] = true;
-    read_row(state->name, &line->rows[key - FIRST_KEY], text);
+    read_row(&(struct place){.command = state->name}, row, text);
+    if (row->kind == OPTION_CONFIG) read_config(parse, state->name, text);
     return 0;
   }
   switch (key) {
@@ -192,12 +335,13 @@ static error_t parse_one(int key, char *text, struct argp_state *state) {
       line->count = state->argc - state->next;
       return 0;
     case ARGP_KEY_END:
+      if (line->count == 0 && parse->first[0]) line->word = parse->first, line->count = 1;
       if (line->count < line->least)
         usage_error(state->name, "%s is missing", line->count == 0 ? line->words : "a further argument");
       if (line->count > line->most)
         usage_error(state->name, "'%s' is one argument too many", line->word[line->most]);
       for (int i = 0; line->rows && line->rows[i].name; i++)
-        if (line->rows[i].required && !parse->given[i])
+        if (line->rows[i].required && !parse->given[i] && !parse->in_file[i])
           usage_error(state->name, "--%s %s is missing: %s", line->rows[i].name, line->rows[i].argument,
                       line->rows[i].help);
       return 0;
@@ -260,7 +404,8 @@ void command_line_parse(struct command_line *line, int argc, char **argv) {
   argp_program_version_hook = print_version;
   setenv("ARGP_HELP_FMT", "dup-args-note=0,opt-doc-col=24,rmargin=110", 0);
   struct argp argp = {.options = table, .parser = parse_one, .args_doc = line->words, .doc = about};
-  struct parse parse = {.line = line};
+  static struct parse parse; /* static: line->word may point into it */
+  parse = (struct parse){.line = line};
   line->count = 0;
   error_t error = argp_parse(&argp, argc, argv, 0, NULL, &parse);
   if (error) usage_error(argv[0], "%s", strerror(error));

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define EXIT_USAGE 2
 
@@ -14,6 +15,7 @@ enum option_kind {
   OPTION_BYTES,  /* value: int64_t; 4096, 200M, 1.5G, in powers of 1000 */
   OPTION_WORD,   /* value: const char * */
   OPTION_CHOICE, /* value: const char *, one of choices */
+  OPTION_CONFIG, /* value: const char *, a file that gives options; see command_line_parse() */
 };
 
 /* One option. *value holds the default beforehand and what was given afterwards. */
@@ -36,6 +38,7 @@ struct command_line {
   const char *after;             /* below them; may be NULL */
   int least, most;               /* words allowed */
   const struct option_row *rows; /* ended by a row with no name; may be NULL */
+  const char *first;             /* the key by which a file may give the first word; NULL: none */
   char **word;
   int count;
 };
@@ -44,8 +47,16 @@ struct command_line {
 #define LARGEST_SEED      9007199254740991.0 /* 2^53 - 1: what every reader of JSON keeps */
 
 /* Reads argv into line->rows and line->word. On --help, --usage and --version it prints and exits with
- * 0; on wrong usage it says what is wrong and exits with 2. */
+ * 0; on wrong usage it says what is wrong and exits with 2.
+ *
+ * A file named by an OPTION_CONFIG has a line `key = value` for each option, the option's name being the key,
+ * and yes or no for a switch; a line that begins with # is a comment. What is also given on the command line
+ * is taken from there. What is wrong in the file is said with its name and line; exits with 1. */
 void command_line_parse(struct command_line *line, int argc, char **argv);
+
+/* The line of such a file for each option that has a value, but for those named in `without` (ended by NULL).
+ * False where a value does not fit in a line. */
+bool config_write(FILE *file, const struct option_row *rows, const char *const *without);
 
 /* Says what is wrong with the usage of `command` ("cnn train"), points at its --help, exits with 2. */
 _Noreturn void usage_error(const char *command, const char *format, ...)
@@ -79,6 +90,11 @@ const char *const *optimizer_names(void);
   {                                                                                                 \
     .name = (option), .argument = (word), .help = (text), .kind = OPTION_CHOICE, .value = (target), \
     .choices = (names)                                                                              \
+  }
+#define ROW_CONFIG(target)                                                                               \
+  {                                                                                                      \
+    .name = "config", .argument = "FILE", .help = "read options from a file, a line `key = value` each", \
+    .kind = OPTION_CONFIG, .value = (target), .standard = "none"                                         \
   }
 #define ROW_END \
   { .name = 0 }

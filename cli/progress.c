@@ -97,19 +97,21 @@ static void draw_live(struct progress *progress, const cnn_progress *now) {
 /* The line that stays; whole where standard output is not a terminal. */
 static void print_epoch(struct progress *progress, const cnn_progress *now) {
   char line[WIDEST + 1];
-  struct piece piece[] = {{.rank = 1}, {.rank = 2}, {.rank = 4}, {.rank = 5},
-                          {.rank = 3}, {.rank = 6}, {.rank = 7}};
+  struct piece piece[] = {{.rank = 1}, {.rank = 2}, {.rank = 5}, {.rank = 6},
+                          {.rank = 4}, {.rank = 3}, {.rank = 7}, {.rank = 8}};
   write_epoch(&piece[0], now);
   write_loss(&piece[1], now->loss);
   snprintf(piece[2].text, sizeof piece[2].text, "accuracy %.2f %%", 100 * now->accuracy);
   if (!isnan(now->train_accuracy))
     snprintf(piece[3].text, sizeof piece[3].text, "train %.2f %%", 100 * now->train_accuracy);
+  if (!isnan(now->validation_accuracy))
+    snprintf(piece[4].text, sizeof piece[4].text, "validation %.2f %%", 100 * now->validation_accuracy);
   if (!isnan(now->test_accuracy))
-    snprintf(piece[4].text, sizeof piece[4].text, "test %.2f %%", 100 * now->test_accuracy);
-  snprintf(piece[5].text, sizeof piece[5].text, "%.0f images/s", now->images_per_second);
-  snprintf(piece[6].text, sizeof piece[6].text, "%.1f s", now->seconds);
+    snprintf(piece[5].text, sizeof piece[5].text, "test %.2f %%", 100 * now->test_accuracy);
+  snprintf(piece[6].text, sizeof piece[6].text, "%.0f images/s", now->images_per_second);
+  snprintf(piece[7].text, sizeof piece[7].text, "%.1f s", now->seconds);
   progress_clear(progress);
-  fit(piece, 7, progress->terminal ? window_width() - 1 : WIDEST, line, sizeof line);
+  fit(piece, 8, progress->terminal ? window_width() - 1 : WIDEST, line, sizeof line);
   puts(line);
   fflush(stdout);
 }
@@ -123,8 +125,13 @@ static void log_epoch(struct progress *progress, const cnn_progress *now) {
   json_number(&out, "accuracy", now->accuracy);
   json_number(&out, "train_accuracy", now->train_accuracy);
   json_number(&out, "train_loss", now->train_loss);
+  if (!isnan(now->validation_loss)) {
+    json_number(&out, "validation_accuracy", now->validation_accuracy);
+    json_number(&out, "validation_loss", now->validation_loss);
+  }
   json_number(&out, "test_accuracy", now->test_accuracy);
   json_number(&out, "test_loss", now->test_loss);
+  json_number(&out, "lr", now->lr);
   json_number(&out, "seconds", now->seconds);
   json_number(&out, "images_per_second", now->images_per_second);
   json_close(&out, '}');

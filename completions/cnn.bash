@@ -36,6 +36,8 @@ _cnn_value() {
     --data) _cnn_reply "$cur" "$(_cnn_names 'Data sets')" '*' ;;
     --out) _cnn_reply "$cur" '' "$([[ $command == data ]] && echo '*.png' || echo '*.safetensors')" ;;
     --log) _cnn_reply "$cur" '' '*.jsonl' ;;
+    --config) _cnn_reply "$cur" '' '*' ;;
+    --schedule) _cnn_reply "$cur" "$(_cnn_ask train --help | sed -n '/^Schedules/,/^$/s/^  \([a-z-]*\) .*/\1/p')" '' ;;
     --eval-train) _cnn_reply "$cur" 'all none' '' ;;
     *)
       choices=$(_cnn_ask "$command" --help | sed -n "s/^ *$option=[A-Z]* *[^:]*: \(.*\) (default.*/\1/p")

@@ -153,7 +153,9 @@ CNN_API cnn_net *cnn_net_new(void); /* NULL only where memory is out */
 CNN_API void cnn_net_free(cnn_net *net);
 
 /* Add a brick on top. layer: a name of `cnn layers`; config: "key=value ..." in any order, or "".
- * Every brick also knows name= (conv1, affine2, ... where it is not given).
+ * Every brick also knows name= (conv1, affine2, ... where it is not given), and those with weights lr=,
+ * bias_lr= and decay=: factors of the learning rate, of the biases' once more, and of the weight decay. With
+ * lr=0 they stay as they are.
  * The first failure sticks: later calls and cnn_net_check() return it. */
 CNN_API cnn_status cnn_net_add(cnn_net *net, const char *layer, const char *config);
 
@@ -300,7 +302,11 @@ CNN_API cnn_status cnn_bench_run(cnn_bench *bench, cnn_direction direction, int6
  * Data sets: labelled images, held in memory as bytes (or decoded from their files when they are wanted);
  * values are read as byte / 255.
  */
-typedef enum cnn_split { CNN_SPLIT_TRAIN, CNN_SPLIT_TEST } cnn_split;
+typedef enum cnn_split {
+  CNN_SPLIT_TRAIN,
+  CNN_SPLIT_TEST,
+  CNN_SPLIT_VALIDATION /* a trainer's, held back from the training split; data sets have none */
+} cnn_split;
 
 typedef struct cnn_dataset cnn_dataset;
 
@@ -388,16 +394,37 @@ typedef struct cnn_progress {
   bool epoch_end;
   double train_accuracy, train_loss; /* at epoch_end, by evaluation; NaN where not evaluated */
   double test_accuracy, test_loss;
+  double validation_accuracy, validation_loss;
+  double lr; /* of this step; at epoch_end of the epoch's last */
 } cnn_progress;
+
+/* What is to become less on the validation images: their loss, or the share of them that is wrong. */
+typedef enum cnn_measure { CNN_MEASURE_LOSS, CNN_MEASURE_ERROR } cnn_measure;
 
 typedef struct cnn_train_options {
   int64_t epochs;         /* >= 1 */
-  const char *optimizer;  /* "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam" */
+  const char *optimizer;  /* "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw" */
   double lr;              /* learning rate; 0: the optimiser's usual one */
   double momentum;        /* momentum and nesterov: usually 0.9 */
-  double beta1, beta2;    /* adam: usually 0.9, 0.999 */
+  double beta1, beta2;    /* adam, adamw: usually 0.9, 0.999 */
   double decay;           /* rmsprop: usually 0.99 */
-  double epsilon;         /* adam, rmsprop, adagrad */
+  double epsilon;         /* adam, adamw, rmsprop, adagrad */
+  const char *schedule;   /* of the learning rate: "constant", "step every=10 factor=0.1", "cosine", ...;
+                             cnn_schedule_get() has them all */
+  double warmup;          /* epochs, or a fraction of one, in which the learning rate first rises linearly */
+  double weight_decay;    /* decay * weight joins each gradient; in adamw, each step takes lr * decay * weight
+                             off instead. Below 0: the optimiser's usual one, 0.01 for adamw and 0 for others */
+  bool decay_biases;      /* of what has one dimension, biases above all, too */
+  double clip_norm;       /* scale the gradient down to this norm over all weights that learn; 0: never */
+  double clip_value;      /* keep each element of the gradient within +- this; 0: do not */
+  double label_smoothing; /* cross-entropy: this share of the target is spread evenly over all classes */
+  double validation;      /* images held back from training, chosen by the seed, of each class its share: a
+                             number, or below 1 a fraction; they are evaluated after each epoch */
+  int64_t patience;       /* stop after so many epochs in which validation got no better, and go back to the
+                             best epoch's weights; 0: neither */
+  cnn_measure measure;    /* by which validation gets better, for patience and the schedule "plateau" */
+  double ema;             /* evaluate and keep an exponential moving average of the weights over steps, with
+                             this share of the old: 0.999; without the bias to the first weights. 0: none */
   uint64_t seed;          /* of the order of images, of augmentation, and of what dropout drops */
   const char *augment;    /* how training images are drawn anew each time: "shift=2 rotate=10 flip", see
                              docs/augmentation.md; NULL: as they are */
@@ -414,6 +441,17 @@ CNN_API cnn_train_options cnn_train_defaults(void); /* the chapter's: 20 epochs,
 /* Names of the optimisers; NULL past the last. */
 CNN_API const char *cnn_optimizer_name(int index);
 
+/* Schedules of the learning rate, written as "NAME KEY=VALUE ...". Each is a factor of the learning rate, a
+ * function of the step and the length of the run; epochs are counted from the start of the run. */
+typedef struct cnn_schedule_info {
+  const char *name, *summary; /* name is NULL where there is none of that index */
+  int params;                 /* how many cnn_schedule_param() knows */
+} cnn_schedule_info;
+
+CNN_API int cnn_schedule_count(void);
+CNN_API cnn_schedule_info cnn_schedule_get(int index);
+CNN_API cnn_param_info cnn_schedule_param(int index, int param);
+
 typedef struct cnn_trainer cnn_trainer;
 
 /* CNN_E_SHAPE where images and network, or classes and outputs, do not fit. The strings of options
@@ -423,11 +461,15 @@ CNN_API cnn_status cnn_trainer_new(cnn_plan *plan, const cnn_dataset *data, cons
                                    cnn_trainer **trainer);
 CNN_API void cnn_trainer_free(cnn_trainer *trainer);
 
-/* Run all epochs. CNN_E_STOPPED after cnn_trainer_stop(): the weights are those of the last whole
- * step. CNN_E_NUMERIC names the layer, step and image group where a value stopped being finite. */
+/* Run all epochs, or fewer where patience ends. CNN_E_STOPPED after cnn_trainer_stop(), at the end of a step.
+ * CNN_E_NUMERIC names the layer, step and image group where a value stopped being finite.
+ *
+ * Afterwards, stopped or not, the plan holds what the run is for: with patience the best epoch's weights, if
+ * an epoch has ended; else with ema their average; else those of the last step. Training goes on from the
+ * last step's in any case. on_progress sees at epoch_end the weights that were evaluated. */
 CNN_API cnn_status cnn_trainer_run(cnn_trainer *trainer);
 
-/* One step: the next mini-batch, forward, backward, update. */
+/* One step: the next mini-batch, forward, backward, update. Leaves the weights of that step in the plan. */
 CNN_API cnn_status cnn_trainer_step(cnn_trainer *trainer, float *loss);
 
 /* Ask a running trainer to stop after the current step. Safe in a signal handler. */
@@ -437,11 +479,36 @@ CNN_API void cnn_trainer_stop(cnn_trainer *trainer);
  * until the trainer is freed. */
 CNN_API const char *cnn_trainer_settings(const cnn_trainer *trainer);
 
+/* The same as options, with every "usual" filled in. Strings are the trainer's. */
+CNN_API cnn_train_options cnn_trainer_options(const cnn_trainer *trainer);
+
+/* The epoch, from 1, whose weights are the best so far, and its validation; stopped: patience ended the run.
+ * epoch is 0 without patience and before the first epoch's end. */
+typedef struct cnn_best {
+  int64_t epoch;
+  double accuracy, loss;
+  bool stopped;
+} cnn_best;
+
+CNN_API cnn_best cnn_trainer_best(const cnn_trainer *trainer);
+
+/* Images that the run trains on, or holds back for validation, or tests on. */
+CNN_API int64_t cnn_trainer_images(const cnn_trainer *trainer, cnn_split split);
+
+/* Bytes of plan and trainer together: as cnn_plan_memory() has them, but with all that the options ask for.
+ */
+CNN_API cnn_memory cnn_trainer_memory(const cnn_trainer *trainer);
+
 typedef struct cnn_evaluation {
   int64_t correct, total;
   double accuracy; /* correct / total */
   double loss;     /* mean over the images */
 } cnn_evaluation;
+
+/* The plan's network, as it stands, over the first `limit` images of a split as the trainer has it (0: all):
+ * CNN_SPLIT_TRAIN is without the images held back. */
+CNN_API cnn_status cnn_trainer_evaluate(cnn_trainer *trainer, cnn_split split, int64_t limit,
+                                        cnn_evaluation *evaluation);
 
 /* The plan's network over the first `limit` images of a split (0: all). */
 CNN_API cnn_status cnn_evaluate(cnn_plan *plan, const cnn_dataset *data, cnn_split split, int64_t limit,

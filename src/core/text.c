@@ -86,7 +86,8 @@ bool text_to_number(const char *s, size_t length, double *value) {
 
 const char *text_from_number(double value, char *buffer) {
   locale_t usual = with_point();
-  for (int digits = 1; digits <= 17; digits++) {
+  bool whole = fabs(value) < 1e6 && value == rint(value); /* 30, not 3e+01 */
+  for (int digits = whole ? 6 : 1; digits <= 17; digits++) {
     snprintf(buffer, 32, "%.*g", digits, value);
     if (strtod(buffer, NULL) == value) break;
   }

@@ -28,7 +28,7 @@ static cnn_status set_up(cnn_augmenter *a, const char *augment, int64_t h, int64
   CNN_TRY(augment_check(&a->augment, image, a->input));
   if (a->augment.color > 0) {
     double covariance[3][3];
-    CNN_TRY(statistics_new(a->data, 0, &statistics));
+    CNN_TRY(statistics_new(a->data, NULL, 0, &statistics));
     statistics_covariance(&statistics, covariance);
     statistics_free(&statistics);
     augment_set_colors(&a->augment, covariance);

@@ -24,9 +24,10 @@ static void add_image(struct statistics *s, const uint8_t *pixels) {
   s->product[2] += dot(pixels + plane, pixels + 2 * plane, plane);
 }
 
-static cnn_status add_images(const cnn_dataset *dataset, struct statistics *s) {
+static cnn_status add_images(const cnn_dataset *dataset, const int32_t *index, struct statistics *s) {
   if (!dataset_streams(dataset)) {
-    for (int64_t n = 0; n < s->count; n++) add_image(s, dataset_pixels(dataset, CNN_SPLIT_TRAIN, n));
+    for (int64_t n = 0; n < s->count; n++)
+      add_image(s, dataset_pixels(dataset, CNN_SPLIT_TRAIN, index ? index[n] : n));
     return CNN_OK;
   }
   enum { ROOM = 64 };
@@ -35,16 +36,17 @@ static cnn_status add_images(const cnn_dataset *dataset, struct statistics *s) {
   cnn_status status = CNN_OK;
   for (int64_t n = 0; n < s->count && status == CNN_OK; n += ROOM) {
     int64_t left = s->count - n, after = left - ROOM;
-    struct request now = {CNN_SPLIT_TRAIN, NULL, n, left < ROOM ? left : ROOM};
+    struct request now = {CNN_SPLIT_TRAIN, index, n, left < ROOM ? left : ROOM};
     status = reader_take(reader, now);
-    reader_ahead(reader, (struct request){CNN_SPLIT_TRAIN, NULL, n + ROOM, after < ROOM ? after : ROOM});
+    reader_ahead(reader, (struct request){CNN_SPLIT_TRAIN, index, n + ROOM, after < ROOM ? after : ROOM});
     for (int64_t i = 0; i < now.count && status == CNN_OK; i++) add_image(s, reader_pixels(reader, i));
   }
   reader_free(reader);
   return status;
 }
 
-cnn_status statistics_new(const cnn_dataset *dataset, int64_t count, struct statistics *statistics) {
+cnn_status statistics_new(const cnn_dataset *dataset, const int32_t *index, int64_t count,
+                          struct statistics *statistics) {
   struct statistics s = {.image = dataset->image, .count = cnn_dataset_count(dataset, CNN_SPLIT_TRAIN)};
   size_t values = (size_t)dataset_image_bytes(dataset);
   if (count > 0 && count < s.count) s.count = count;
@@ -53,7 +55,7 @@ cnn_status statistics_new(const cnn_dataset *dataset, int64_t count, struct stat
   s.sum = mem_zeroed(values + (size_t)s.image.c, sizeof *s.sum);
   if (!s.sum) return status_no_memory(values * sizeof *s.sum, "sums over images");
   s.square = s.sum + values;
-  cnn_status status = add_images(dataset, &s);
+  cnn_status status = add_images(dataset, index, &s);
   if (status == CNN_OK)
     *statistics = s;
   else

@@ -1,4 +1,4 @@
-/* Statistics of a data set's first training images: means, deviations, covariances of channels.
+/* Statistics of a data set's training images: means, deviations, covariances of channels.
  *
  * Pixels are bytes, so sums are taken in whole numbers: exact, whatever the order. Called for normalisation
  * (train/normalize.c) and for augmentation's colours. */
@@ -15,8 +15,10 @@ struct statistics {
   uint64_t product[3]; /* where c is 3: of red and green, red and blue, green and blue */
 };
 
-/* Over the first `count` training images (0: all). CNN_E_DATA where there are none. */
-cnn_status statistics_new(const cnn_dataset *dataset, int64_t count, struct statistics *statistics);
+/* Over training images index[0 .. count-1] or, where index is NULL, the first `count` (0: all). CNN_E_DATA
+ * where there are none. */
+cnn_status statistics_new(const cnn_dataset *dataset, const int32_t *index, int64_t count,
+                          struct statistics *statistics);
 void statistics_free(struct statistics *statistics);
 
 /* Of values in [0, 1]. mean: [c*h*w] or [c]; deviation: [c]; covariance of the channels, where c is 3. */

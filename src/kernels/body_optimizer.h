@@ -1,8 +1,30 @@
 /* The optimisers' steps (6.1 of the book; Nesterov: Bengio et al. 2012, equation 7; RMSProp: Tieleman
- * and Hinton 2012; Adam: Kingma and Ba 2015, algorithm 1). w: weights, g: gradient, m: moments. */
+ * and Hinton 2012; Adam: Kingma and Ba 2015, algorithm 1; AdamW: Loshchilov and Hutter 2019, algorithm 2).
+ * w: weights, g: gradient, m: moments.
+ *
+ * A gradient may be treated first: clipped (Pascanu et al. 2013, algorithm 1), and the weight decay's part
+ * added, as in the rule of AlexNet (Krizhevsky et al. 2012, section 5) and in every optimiser of PyTorch. */
+
+static inline vec treated(const struct update *u, vec w, vec g) {
+  g = vec_mul(g, vec_all(u->scale));
+  if (u->limit > 0) {
+    vec most = vec_all(u->limit), least = vec_all(-u->limit);
+    g = vec_select(vec_less(most, g), most, g);
+    g = vec_select(vec_less(g, least), least, g);
+  }
+  return vec_fma(vec_all(u->l2), w, g);
+}
 
 #define UPDATE(name)                                                  \
   static void kernel_##name(const struct update *u, int64_t count) {  \
+    if (u->treated) {                                                 \
+      for (int64_t i = 0; i < count; i += VL) {                       \
+        vec w = vec_load(u->weight + i);                              \
+        vec g = treated(u, w, vec_load(u->gradient + i));             \
+        STEP vec_store(u->weight + i, w);                             \
+      }                                                               \
+      return;                                                         \
+    }                                                                 \
     for (int64_t i = 0; i < count; i += VL) {                         \
       vec w = vec_load(u->weight + i), g = vec_load(u->gradient + i); \
       STEP vec_store(u->weight + i, w);                               \
@@ -54,11 +76,27 @@ UPDATE(rmsprop)
 
 /* m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; w -= lr m' / (sqrt v' + epsilon), m' and v'
  * corrected for their start at 0 */
-#define STEP                                                                                             \
+#define ADAM                                                                                             \
   MOMENT(0) MOMENT(1) m0 = vec_fma(vec_all(u->rest1), g, vec_mul(vec_all(u->beta1), m0));                \
   m1 = vec_fma(vec_mul(vec_all(u->rest2), g), g, vec_mul(vec_all(u->beta2), m1));                        \
   w = vec_sub(w, vec_div(vec_mul(vec_all(u->lr * u->correction1), m0),                                   \
                          vec_add(vec_sqrt(vec_mul(m1, vec_all(u->correction2))), vec_all(u->epsilon)))); \
   KEEP(0) KEEP(1)
+
+#define STEP ADAM
 UPDATE(adam)
 #undef STEP
+
+/* The same after w -= lr decay w, which has no part in the moments */
+#define STEP                              \
+  w = vec_fma(vec_all(-u->shrink), w, w); \
+  ADAM
+UPDATE(adamw)
+#undef STEP
+
+static void kernel_average(float *mean, const float *w, float rate, int64_t count) {
+  for (int64_t i = 0; i < count; i += VL) {
+    vec m = vec_load(mean + i);
+    vec_store(mean + i, vec_fma(vec_all(rate), vec_sub(vec_load(w + i), m), m));
+  }
+}

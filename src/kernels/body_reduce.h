@@ -79,3 +79,17 @@ static bool kernel_finite(const float *x, int64_t count) {
   }
   return !mask_any(vec_unordered(sum, sum));
 }
+
+/* Squares of floats are exact in double, so that only the sums round. */
+static double kernel_sum_squares(const float *x, const uint16_t *real, int64_t count) {
+  double lane[BLOCK] = {0};
+  for (int64_t k = 0; k < count; k += BLOCK)
+    if (real[k / BLOCK] == 0xffff)
+      for (int i = 0; i < BLOCK; i++) lane[i] += (double)x[k + i] * (double)x[k + i];
+    else
+      for (int i = 0; i < BLOCK; i++)
+        if (real[k / BLOCK] >> i & 1) lane[i] += (double)x[k + i] * (double)x[k + i];
+  for (int half = BLOCK / 2; half >= 1; half /= 2)
+    for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+  return lane[0];
+}

@@ -78,6 +78,13 @@ struct update {
   float lr, momentum, beta1, beta2, decay, epsilon;
   float rest1, rest2, rest; /* 1 - beta1, 1 - beta2, 1 - decay, rounded once: 1 - 0.999F is 1.3e-5 off */
   float correction1, correction2; /* adam: 1 / (1 - beta^t) */
+
+  /* Of the gradient before that, in this order; 'treated' is false where none of them does anything. */
+  bool treated;
+  float scale;  /* times this */
+  float limit;  /* no element beyond +- this; 0: no limit */
+  float l2;     /* plus this times the weight */
+  float shrink; /* adamw: lr * its weight decay */
 };
 
 struct kernel_table {

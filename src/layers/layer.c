@@ -116,6 +116,7 @@ cnn_layer_class_info cnn_layer_class_get(int index) {
   const struct layer_class *class = layer_classes[index];
   int params = 0;
   while (class->params && class->params[params].key) params++;
+  for (const struct param *p = learning_params; class->place && p->key; p++) params++;
   return (cnn_layer_class_info){class->name, class->summary, params, class->examples};
 }
 
@@ -130,6 +131,8 @@ cnn_status cnn_layer_class_find(const char *name, int *index) {
 cnn_param_info cnn_layer_param(int index, int param) {
   if (index < 0 || index >= CLASSES || param < 0 || param >= cnn_layer_class_get(index).params)
     return (cnn_param_info){0};
-  const struct param *p = &layer_classes[index]->params[param];
+  const struct param *p = layer_classes[index]->params;
+  for (; p && p->key && param > 0; p++) param--;
+  if (!p || !p->key) p = &learning_params[param];
   return (cnn_param_info){p->key, params_type(p), p->standard, p->help};
 }

@@ -28,6 +28,7 @@ enum param_type {
   PARAM_CHOICE,  /* int: index into choices */
   PARAM_SHAPE,   /* cnn_shape: "1x28x28", n is 1 */
   PARAM_INIT,    /* struct init */
+  PARAM_NUMBERS, /* struct numbers: "30,60,80", rising */
 };
 
 /* How weights start: normal:STD; xavier: N(0, 1/fan_in) and he: N(0, 2/fan_in) (6.2 of the book); all alike.
@@ -35,6 +36,13 @@ enum param_type {
 struct init {
   enum { INIT_NORMAL, INIT_XAVIER, INIT_HE, INIT_ZEROS, INIT_CONSTANT } kind;
   double number; /* the deviation of INIT_NORMAL, the value of INIT_CONSTANT */
+};
+
+enum { MOST_NUMBERS = 16 };
+
+struct numbers {
+  int count;
+  double value[MOST_NUMBERS];
 };
 
 struct param {
@@ -195,6 +203,20 @@ cnn_status params_parse(const struct layer_class *class, const char *text, const
 struct text;
 /* The keys that differ from their defaults, each with a space before it. */
 void params_print(const struct layer_class *class, const void *config, struct text *out);
+
+/* The same for any table (ended by a NULL key). owner: who has it, in messages; NULL: a word whose key is not
+ * in the table is left to the caller. all: with those that are as by default. */
+cnn_status params_read(const struct param *params, const char *owner, const char *text,
+                       const char *const *common, void *config);
+void params_write(const struct param *params, const void *config, bool all, struct text *out);
+
+/* How fast a brick's weights learn, beside those of others: keys of every layer with weights (learning.c). */
+struct learning {
+  double lr, bias_lr; /* factors of the learning rate: of all its weights, and once more of its biases */
+  double decay;       /* factor of the weight decay */
+};
+
+extern const struct param learning_params[];
 
 /* "integer", "pair", "yes or no", ... for help. */
 const char *params_type(const struct param *param);

@@ -1,4 +1,4 @@
-/* Configurations from text and back, by the table of a layer's parameters. */
+/* Configurations from text and back, by a table of parameters: a layer's, or that of whoever has one. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,6 +20,7 @@ const char *params_type(const struct param *param) {
     case PARAM_CHOICE: return "choice";
     case PARAM_SHAPE: return "CxHxW";
     case PARAM_INIT: return INIT_WORDS;
+    case PARAM_NUMBERS: return "numbers";
   }
   return "";
 }
@@ -64,6 +65,29 @@ static cnn_status parse_init(const struct param *p, const char *value, struct in
   return bad(p, value, INIT_WORDS);
 }
 
+static cnn_status parse_number(const struct param *p, const char *value, size_t length, double *number) {
+  if (!text_to_number(value, length, number)) return bad(p, value, "a number");
+  if (*number >= (double)p->least && *number <= (double)p->most) return CNN_OK;
+  return CNN_FAIL(CNN_E_ARGUMENT, "%s=%.60s is out of range: it must be %" PRId64 " to %" PRId64, p->key,
+                  value, p->least, p->most);
+}
+
+/* "30,60": they must rise. */
+static cnn_status parse_numbers(const struct param *p, const char *value, struct numbers *numbers) {
+  *numbers = (struct numbers){0};
+  for (;; value++) {
+    size_t length = strcspn(value, ",");
+    double *number = &numbers->value[numbers->count];
+    if (numbers->count == MOST_NUMBERS)
+      return CNN_FAIL(CNN_E_ARGUMENT, "%s= takes at most %d numbers", p->key, MOST_NUMBERS);
+    CNN_TRY(parse_number(p, value, length, number));
+    if (numbers->count++ > 0 && *number <= number[-1])
+      return CNN_FAIL(CNN_E_ARGUMENT, "%s=: %.60s does not rise; put the numbers in order", p->key, value);
+    value += length;
+    if (!*value) return CNN_OK;
+  }
+}
+
 static cnn_status parse_value(const struct param *p, const char *value, void *config) {
   void *at = (char *)config + p->offset;
   int64_t number[3];
@@ -75,10 +99,7 @@ static cnn_status parse_value(const struct param *p, const char *value, void *co
       return CNN_OK;
     case PARAM_NUMBER: {
       double real;
-      if (!text_to_number(value, strlen(value), &real)) return bad(p, value, "a number");
-      if (!(real >= (double)p->least && real <= (double)p->most))
-        return CNN_FAIL(CNN_E_ARGUMENT, "%s=%.60s is out of range: it must be %" PRId64 " to %" PRId64,
-                        p->key, value, p->least, p->most);
+      CNN_TRY(parse_number(p, value, strlen(value), &real));
       memcpy(at, &real, sizeof real);
       return CNN_OK;
     }
@@ -113,27 +134,31 @@ static cnn_status parse_value(const struct param *p, const char *value, void *co
       return CNN_OK;
     }
     case PARAM_INIT: return parse_init(p, value, at);
+    case PARAM_NUMBERS: return parse_numbers(p, value, at);
   }
   return CNN_OK;
 }
 
-static cnn_status unknown_key(const struct layer_class *class, const char *key, const char *const *common) {
+static cnn_status unknown_key(const struct param *params, const char *owner, const char *key,
+                              const char *const *common) {
   const char *names[64] = {0};
   struct text known = {0};
   int count = 0;
-  for (const struct param *p = class->params; p && p->key; p++) names[count++] = p->key;
+  for (const struct param *p = params; p && p->key; p++) names[count++] = p->key;
   for (; common && *common; common++) names[count++] = *common;
   for (int i = 0; i < count; i++) text_add(&known, "%s%s", i ? ", " : "", names[i]);
   const char *nearest = text_nearest(key, names);
   cnn_status status = nearest ? CNN_FAIL(CNN_E_KEY, "unknown key '%.40s'; did you mean '%s'?", key, nearest)
-                              : CNN_FAIL(CNN_E_KEY, "unknown key '%.40s'; %s knows %s", key, class->name,
-                                         known.data ? known.data : "others");
+                              : CNN_FAIL(CNN_E_KEY, "unknown key '%.40s'; %s knows %s", key, owner,
+                                         known.data ? known.data
+                                         : count    ? "others"
+                                                    : "none");
   text_free(&known);
   return status;
 }
 
 /* One word "key=value"; sets the bit of its parameter in *seen. */
-static cnn_status parse_word(const struct layer_class *class, const char *word, size_t length,
+static cnn_status parse_word(const struct param *params, const char *owner, const char *word, size_t length,
                              const char *const *common, void *config, uint64_t *seen) {
   char copy[LONGEST_VALUE];
   if (length >= sizeof copy)
@@ -146,31 +171,36 @@ static cnn_status parse_word(const struct layer_class *class, const char *word, 
   *equals = 0;
   for (int i = 0; common && common[i]; i++)
     if (strcmp(copy, common[i]) == 0) return CNN_OK;
-  for (int i = 0; class->params && class->params[i].key; i++) {
-    if (strcmp(copy, class->params[i].key)) continue;
+  for (int i = 0; params && params[i].key; i++) {
+    if (strcmp(copy, params[i].key)) continue;
     if (*seen >> i & 1) return CNN_FAIL(CNN_E_KEY, "key '%s' is given twice", copy);
     *seen |= (uint64_t)1 << i;
-    return parse_value(&class->params[i], equals + 1, config);
+    return parse_value(&params[i], equals + 1, config);
   }
-  return unknown_key(class, copy, common);
+  return owner ? unknown_key(params, owner, copy, common) : CNN_OK;
 }
 
-cnn_status params_parse(const struct layer_class *class, const char *text, const char *const *common,
-                        void *config) {
+cnn_status params_read(const struct param *params, const char *owner, const char *text,
+                       const char *const *common, void *config) {
   uint64_t seen = 0;
-  for (const struct param *p = class->params; p && p->key; p++)
+  for (const struct param *p = params; p && p->key; p++)
     if (p->standard) CNN_TRY(parse_value(p, p->standard, config));
   for (;;) {
     text += strspn(text, " \t\r\n");
     if (!*text) break;
     size_t length = strcspn(text, " \t\r\n");
-    CNN_TRY(parse_word(class, text, length, common, config, &seen));
+    CNN_TRY(parse_word(params, owner, text, length, common, config, &seen));
     text += length;
   }
-  for (int i = 0; class->params && class->params[i].key; i++)
-    if (!class->params[i].standard && !(seen >> i & 1))
-      return CNN_FAIL(CNN_E_KEY, "key '%s' is missing: %s", class->params[i].key, class->params[i].help);
+  for (int i = 0; params && params[i].key; i++)
+    if (!params[i].standard && !(seen >> i & 1))
+      return CNN_FAIL(CNN_E_KEY, "key '%s' is missing: %s", params[i].key, params[i].help);
   return CNN_OK;
+}
+
+cnn_status params_parse(const struct layer_class *class, const char *text, const char *const *common,
+                        void *config) {
+  return params_read(class->params, class->name, text, common, config);
 }
 
 static void print_value(const struct param *p, const void *config, struct text *out) {
@@ -199,17 +229,27 @@ static void print_value(const struct param *p, const void *config, struct text *
         text_add(out, ":%s", text_from_number(init->number, buffer));
       break;
     }
+    case PARAM_NUMBERS: {
+      const struct numbers *numbers = at;
+      for (int i = 0; i < numbers->count; i++)
+        text_add(out, "%s%s", i ? "," : "", text_from_number(numbers->value[i], buffer));
+      break;
+    }
   }
 }
 
-void params_print(const struct layer_class *class, const void *config, struct text *out) {
-  for (const struct param *p = class->params; p && p->key; p++) {
+void params_write(const struct param *params, const void *config, bool all, struct text *out) {
+  for (const struct param *p = params; p && p->key; p++) {
     struct text value = {0};
     print_value(p, config, &value);
     if (value.failed || !value.data)
       out->failed = true;
-    else if (!p->standard || strcmp(value.data, p->standard))
+    else if (all || !p->standard || strcmp(value.data, p->standard))
       text_add(out, " %s=%s", p->key, value.data);
     text_free(&value);
   }
+}
+
+void params_print(const struct layer_class *class, const void *config, struct text *out) {
+  params_write(class->params, config, false, out);
 }

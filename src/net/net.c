@@ -36,6 +36,7 @@ void net_ledger(const cnn_net *net, int i, struct ledger *ledger) {
 }
 
 static const char *const common_keys[] = {"name", NULL};
+static const char *const weight_keys[] = {"name", "lr", "bias_lr", "decay", NULL}; /* with learning_params */
 
 /* The value of name= in a brick's words, or the kind and how many there are of it: "conv2". */
 static cnn_status brick_name(const cnn_net *net, const struct layer_class *class, const char *words,
@@ -128,7 +129,9 @@ static cnn_status add(cnn_net *net, const char *layer, const char *words, int li
   }
   brick.config = mem_zeroed(1, brick.class->config_size);
   cnn_status status = brick.config ? CNN_OK : status_no_memory(brick.class->config_size, "a brick");
-  if (status == CNN_OK) status = params_parse(brick.class, words, common_keys, brick.config);
+  const char *const *common = brick.class->place ? weight_keys : common_keys;
+  if (status == CNN_OK) status = params_parse(brick.class, words, common, brick.config);
+  if (status == CNN_OK) status = params_read(learning_params, NULL, words, NULL, &brick.learning);
   if (status == CNN_OK) status = brick_name(net, brick.class, words, &brick);
   if (status == CNN_OK) status = brick_wires(net, &brick);
   if (status != CNN_OK) {
@@ -182,6 +185,7 @@ const char *cnn_net_text(cnn_net *net) {
     text_add(&net->text, "%s", brick->class->name);
     if (brick->named) text_add(&net->text, " name=%s", brick->name);
     params_print(brick->class, brick->config, &net->text);
+    params_write(learning_params, &brick->learning, false, &net->text);
     text_add(&net->text, "\n");
   }
   return net->text.failed ? NULL : net->text.data;

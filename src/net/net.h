@@ -10,6 +10,7 @@ struct brick {
   bool named; /* by name=, not by counting */
   const struct layer_class *class;
   void *config;
+  struct learning learning;
   int inputs, from[MAX_INPUTS];  /* bricks it takes its inputs from */
   cnn_shape in[MAX_INPUTS], out; /* of one image */
   int line;

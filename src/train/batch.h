@@ -52,8 +52,9 @@ cnn_status batch_check(const cnn_plan *plan, const cnn_dataset *data);
 /* How many images of a split are evaluated; CNN_E_DATA where there are none. */
 cnn_status evaluate_count(const cnn_dataset *data, cnn_split split, int64_t limit, int64_t *count);
 
-/* Loss and accuracy over the first `limit` images (0: all) of batch->split, not augmented, through batch's
- * buffers. In evaluate.c. */
-cnn_status evaluate_split(struct batch *batch, int64_t limit, cnn_evaluation *evaluation);
+/* Loss and accuracy over `total` images of batch->split, those of index or, where it is NULL, the first ones,
+ * not augmented, through batch's buffers. In evaluate.c. */
+cnn_status evaluate_images(struct batch *batch, const int32_t *index, int64_t total,
+                           cnn_evaluation *evaluation);
 
 #endif

@@ -9,20 +9,22 @@ cnn_status evaluate_count(const cnn_dataset *data, cnn_split split, int64_t limi
   int64_t total = cnn_dataset_count(data, split);
   if (total < 1)
     return CNN_FAIL(CNN_E_DATA, "'%s' has no images in its %s split", cnn_dataset_name(data),
-                    split == CNN_SPLIT_TEST ? "test" : "training");
+                    split == CNN_SPLIT_TEST    ? "test"
+                    : split == CNN_SPLIT_TRAIN ? "training"
+                                               : "validation");
   *count = limit > 0 && limit < total ? limit : total;
   return CNN_OK;
 }
 
-cnn_status evaluate_split(struct batch *batch, int64_t limit, cnn_evaluation *evaluation) {
+cnn_status evaluate_images(struct batch *batch, const int32_t *index, int64_t total,
+                           cnn_evaluation *evaluation) {
   cnn_plan *plan = batch->loss.plan;
-  int64_t total, images = plan->options.batch;
-  CNN_TRY(evaluate_count(batch->data, batch->split, limit, &total));
-  batch->augment = NULL;
+  int64_t images = plan->options.batch;
   struct hooks hooks = {.load = batch_load, .scored = loss_score, .context = batch};
   cnn_evaluation sum = {.total = total};
+  batch->augment = NULL;
   for (int64_t n = 0; n < total; n += images) {
-    CNN_TRY(batch_take(batch, NULL, n, total - n < images ? total - n : images, total));
+    CNN_TRY(batch_take(batch, index, n, total - n < images ? total - n : images, total));
     exec_forward(plan, batch->loss.batch, &hooks);
     sum.loss += loss_sum(&batch->loss);
     sum.correct += loss_correct(&batch->loss);
@@ -35,14 +37,16 @@ cnn_status evaluate_split(struct batch *batch, int64_t limit, cnn_evaluation *ev
 
 cnn_status cnn_evaluate(cnn_plan *plan, const cnn_dataset *data, cnn_split split, int64_t limit,
                         cnn_evaluation *evaluation) {
+  int64_t total;
   CNN_TRY(batch_check(plan, data));
+  CNN_TRY(evaluate_count(data, split, limit, &total));
   struct batch batch = {.loss.plan = plan, .data = data, .split = split};
   int64_t bytes = batch_bytes(&batch, plan->options.batch);
   char *memory = mem_alloc((size_t)bytes);
   if (!memory) return status_no_memory((size_t)bytes, "a batch");
   batch_place(&batch, plan->options.batch, memory);
   cnn_status status = batch_open(&batch);
-  if (status == CNN_OK) status = evaluate_split(&batch, limit, evaluation);
+  if (status == CNN_OK) status = evaluate_images(&batch, NULL, total, evaluation);
   batch_close(&batch);
   mem_free(memory);
   return status;

@@ -43,6 +43,18 @@ static float log_of(const struct kernel_table *kernels, float value) {
   return out[0];
 }
 
+/* Spread the target: its part of one image's loss, and of the gradient. */
+static double smooth(double smoothing, const float *x, int64_t x_plane, int64_t top, int64_t label,
+                     int64_t classes, float *dx, int64_t dx_plane) {
+  double each = smoothing / (double)classes, below = 0; /* how far scores are below the largest, in all */
+  for (int64_t c = 0; c < classes; c++) {
+    below += (double)x[at(top, x_plane)] - (double)x[at(c, x_plane)];
+    dx[at(c, dx_plane)] -= (float)each;
+  }
+  dx[at(label, dx_plane)] += (float)smoothing;
+  return each * below - smoothing * (double)(x[at(top, x_plane)] - x[at(label, x_plane)]);
+}
+
 /* Lanes past the last class are 0, so that they stay out of every product. */
 static void clear_lanes(float *gradient, int64_t plane, int64_t classes) {
   for (int64_t c = classes; c % BLOCK; c++) gradient[at(c, plane)] = 0;
@@ -65,6 +77,7 @@ void loss_gradient(void *context, int64_t n0, int64_t n1) {
       /* p[top] is at least 1 / classes: a logarithm without loss, whatever the label's own p is */
       loss->each[n] = (double)(x[at(top, s)] - x[at(label, s)]) - (double)log_of(kernels, dx[at(top, g)]);
       dx[at(label, g)] -= 1;
+      if (loss->smoothing > 0) loss->each[n] += smooth(loss->smoothing, x, s, top, label, classes, dx, g);
     } else {
       double sum = 0;
       for (int64_t c = 0; c < classes; c++) {

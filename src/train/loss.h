@@ -2,7 +2,10 @@
  *
  * cross-entropy: -ln p[label], p the softmax of the scores (4.2.2 and 5.6.3 of the book);
  * mean squared error: 1/2 sum over classes of (y - t)^2, t being 1 at the label and 0 elsewhere (4.2.1).
- * A batch's loss is the mean over its images. */
+ * A batch's loss is the mean over its images.
+ *
+ * With label smoothing s (Szegedy et al. 2016, section 7) the target of cross-entropy is 1 - s at the label
+ * plus s / classes at each class: -(1 - s) ln p[label] - s/classes sum of ln p. In training only. */
 #ifndef CNN_TRAIN_LOSS_H
 #define CNN_TRAIN_LOSS_H
 
@@ -11,6 +14,7 @@
 struct loss {
   cnn_plan *plan;
   int64_t batch;         /* images now in the plan */
+  double smoothing;      /* of labels, in training */
   const int32_t *labels; /* [batch] */
   double *each;          /* [batch]: the loss of each image */
   uint8_t *correct;      /* [batch]: its largest score is its label's */

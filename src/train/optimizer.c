@@ -7,13 +7,14 @@
 
 typedef void step_kernel(const struct update *u, int64_t count);
 
-#define OPTIMIZER(name, moments, lr, epsilon, settings) \
+#define OPTIMIZER(name, moments, lr, epsilon, weight_decay, decoupled, settings) \
   static step_kernel *step_##name(const struct kernel_table *kernels) { return kernels->name; }
 #include "train/optimizers.def"
 #undef OPTIMIZER
 
 static const struct optimizer optimizers[] = {
-#define OPTIMIZER(name, moments, lr, epsilon, settings) {#name, moments, lr, epsilon, settings, step_##name},
+#define OPTIMIZER(name, moments, lr, epsilon, weight_decay, decoupled, settings) \
+  {#name, moments, lr, epsilon, weight_decay, decoupled, settings, step_##name},
 #include "train/optimizers.def"
 #undef OPTIMIZER
 };

@@ -6,9 +6,10 @@
 
 struct optimizer {
   const char *name;
-  int moments;          /* values it keeps for each weight, 0 to 2 */
-  double lr, epsilon;   /* usual values */
-  const char *settings; /* names of the other fields of cnn_train_options that it reads */
+  int moments;                      /* values it keeps for each weight, 0 to 2 */
+  double lr, epsilon, weight_decay; /* usual values */
+  bool decoupled;                   /* weight decay acts on the weights, not through the gradient */
+  const char *settings;             /* names of the other fields of cnn_train_options that it reads */
   void (*(*step)(const struct kernel_table *kernels))(const struct update *u, int64_t count);
 };
 

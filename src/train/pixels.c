@@ -30,8 +30,9 @@ static cnn_status read_word(const char *word, size_t length, struct pixels *pixe
                   word, forms);
 }
 
+static const char gap[] = " \t\n";
+
 static cnn_status parse_normalize(const char *text, struct pixels *pixels) {
-  static const char gap[] = " \t\n";
   bool has_kind = false;
   pixels->scale = 1;
   for (const char *s = text; *(s += strspn(s, gap));) {
@@ -43,17 +44,37 @@ static cnn_status parse_normalize(const char *text, struct pixels *pixels) {
   return CNN_FAIL(CNN_E_ARGUMENT, "normalize: '%.60s' does not say what to subtract: %s", text, forms);
 }
 
+static cnn_status write_texts(struct pixels *pixels) {
+  static const char *const names[] = {"none", "channel", "mean-image"};
+  char number[32];
+  if (pixels->augmented) augment_write(&pixels->augment, &pixels->augment_text);
+  if (pixels->normalized) text_add(&pixels->normalize_text, "%s", names[pixels->normal]);
+  if (pixels->normalized && pixels->scale != 1)
+    text_add(&pixels->normalize_text, " scale=%s", text_from_number(pixels->scale, number));
+  if (!pixels->augment_text.failed && !pixels->normalize_text.failed) return CNN_OK;
+  pixels_free(pixels);
+  return status_no_memory(128, "the run's settings");
+}
+
 cnn_status pixels_parse(const char *augment, const char *normalize, struct pixels *pixels) {
-  struct pixels result = {.augmented = augment && *augment, .normalized = normalize && *normalize};
+  struct pixels result = {.normalized = normalize && *normalize};
   CNN_TRY(augment_parse(augment, &result.augment));
+  result.augmented = augment && augment[strspn(augment, gap)];
   if (result.normalized) CNN_TRY(parse_normalize(normalize, &result));
+  CNN_TRY(write_texts(&result));
   *pixels = result;
   return CNN_OK;
 }
 
+void pixels_free(struct pixels *pixels) {
+  text_free(&pixels->augment_text);
+  text_free(&pixels->normalize_text);
+}
+
 cnn_status pixels_prepare(const struct pixels *pixels, cnn_plan *plan) {
-  cnn_shape source = augment_source(&pixels->augment, cnn_net_input(plan->net));
-  return pixels->augment.crop_h ? input_set_image(plan, source.h, source.w) : CNN_OK;
+  cnn_shape input = cnn_net_input(plan->net), source = augment_source(&pixels->augment, input);
+  if (pixels->augment.crop_h) CNN_TRY(input_set_image(plan, source.h, source.w));
+  return augment_check(&pixels->augment, input_image(plan), input);
 }
 
 /* The plan's normalisation from what was measured. A channel without deviation keeps factor `scale`. */
@@ -88,12 +109,12 @@ static cnn_status set_none(const struct pixels *pixels, cnn_plan *plan) {
   return status;
 }
 
-cnn_status pixels_measure(struct pixels *pixels, cnn_plan *plan, const cnn_dataset *data, int64_t images) {
+cnn_status pixels_measure(struct pixels *pixels, cnn_plan *plan, const cnn_dataset *data,
+                          const int32_t *index, int64_t images) {
   struct statistics statistics = {0};
-  CNN_TRY(augment_check(&pixels->augment, cnn_dataset_image(data), cnn_net_input(plan->net)));
   if (pixels->normalized && pixels->normal == NORMAL_NONE) CNN_TRY(set_none(pixels, plan));
   if (pixels->normal == NORMAL_NONE && pixels->augment.color == 0) return CNN_OK;
-  CNN_TRY(statistics_new(data, images, &statistics));
+  CNN_TRY(statistics_new(data, index, images, &statistics));
   cnn_status status = CNN_OK;
   if (pixels->normal != NORMAL_NONE) status = set_normal(pixels, plan, &statistics);
   if (pixels->augment.color > 0) {
@@ -106,26 +127,19 @@ cnn_status pixels_measure(struct pixels *pixels, cnn_plan *plan, const cnn_datas
 }
 
 void pixels_write(const struct pixels *pixels, struct text *text) {
-  static const char *const names[] = {"none", "channel", "mean-image"};
-  char number[32];
-  if (pixels->augmented) {
-    text_add(text, ",\"augment\":\"");
-    augment_write(&pixels->augment, text);
-    text_add(text, "\"");
-  }
-  if (!pixels->normalized) return;
-  text_add(text, ",\"normalize\":\"%s", names[pixels->normal]);
-  if (pixels->scale != 1) text_add(text, " scale=%s", text_from_number(pixels->scale, number));
-  text_add(text, "\"");
+  if (pixels->augmented) text_add(text, ",\"augment\":\"%s\"", pixels->augment_text.data);
+  if (pixels->normalized) text_add(text, ",\"normalize\":\"%s\"", pixels->normalize_text.data);
 }
 
 cnn_status cnn_plan_normalize(cnn_plan *plan, const cnn_dataset *data, int64_t limit, const char *how) {
   struct pixels pixels;
-  CNN_TRY(pixels_parse(NULL, how ? how : "none", &pixels));
   cnn_shape image = cnn_dataset_image(data), in = input_image(plan);
   if (image.c != in.c || image.h != in.h || image.w != in.w)
     return CNN_FAIL(CNN_E_SHAPE, "the images of '%s' are %lldx%lldx%lld; the plan takes %lldx%lldx%lld",
                     cnn_dataset_name(data), (long long)image.c, (long long)image.h, (long long)image.w,
                     (long long)in.c, (long long)in.h, (long long)in.w);
-  return pixels_measure(&pixels, plan, data, limit);
+  CNN_TRY(pixels_parse(NULL, how ? how : "none", &pixels));
+  cnn_status status = pixels_measure(&pixels, plan, data, NULL, limit);
+  pixels_free(&pixels);
+  return status;
 }

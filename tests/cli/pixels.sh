@@ -79,6 +79,11 @@ done
 check "train refuses a wrong text" 1 'augment: flip is given twice' train whole.net --data $data --augment "flip flip" --no-save
 check "and a wrong normalisation" 1 "normalize: 'mean' is not understood" train whole.net --data $data --normalize mean --no-save
 
+check "the file that repeats a run" 0 '^augment = shift=1' train whole.net --data $data --epochs 2 --batch 16 --augment "$all" --normalize channel --print-config
+cp out run.cfg
+check "it does" 0 '^test accuracy' train --config run.cfg --out repeated.safetensors
+same "the same model" one.safetensors repeated.safetensors
+
 "$program" train window.net --data $data --augment "crop=12 flip" --normalize "mean-image scale=2" --epochs 1 --out crop.safetensors >trained 2>&1
 check "a model knows its images" 0 "$(grep -o '^test accuracy.*' trained | sed 's/^test //; s/[()]/\\&/g')" eval crop.safetensors --data $data
 check "ten-crop" 0 'accuracy' eval crop.safetensors --data $data --tta ten-crop

@@ -355,10 +355,20 @@ static struct update new_update(struct random *random, float *weight, float *m0,
   return u;
 }
 
+/* Half of the time: a gradient scaled, limited, with decay's share. */
+static void treat(struct random *random, struct update *u) {
+  u->treated = draw(random, 0, 1);
+  u->scale = fabsf(uniform(random));
+  u->limit = draw(random, 0, 1) ? fabsf(uniform(random)) : 0;
+  u->l2 = fabsf(uniform(random));
+  u->shrink = fabsf(uniform(random));
+}
+
 #define OPTIMIZER(name)                                                                                     \
   static void bits_##name(const struct kernel_table *table, float *in, float *out, struct random *random) { \
     memcpy(out, in, 3 * COUNT * sizeof *in);                                                                \
     struct update u = new_update(random, out, out + COUNT, out + 2 * COUNT, in + 3 * COUNT);                \
+    treat(random, &u);                                                                                      \
     for (int i = 0; i < 3; i++) table->name(&u, draw(random, 0, COUNT / BLOCK) * BLOCK);                    \
   }
 OPTIMIZER(sgd)
@@ -367,6 +377,21 @@ OPTIMIZER(nesterov)
 OPTIMIZER(adagrad)
 OPTIMIZER(rmsprop)
 OPTIMIZER(adam)
+OPTIMIZER(adamw)
+
+static void bits_average(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  memcpy(out, in, COUNT * sizeof *in);
+  table->average(out, in + COUNT, fabsf(uniform(random)), draw(random, 0, COUNT / BLOCK) * BLOCK);
+}
+
+static void bits_sum_squares(const struct kernel_table *table, float *in, float *out, struct random *random) {
+  uint16_t real[COUNT / BLOCK];
+  for (int i = 0; i < COUNT / BLOCK; i++)
+    real[i] = draw(random, 0, 1) ? 0xffff : (uint16_t)draw(random, 0, 0xffff);
+  double sum = table->sum_squares(in, real, draw(random, 0, COUNT / BLOCK) * BLOCK);
+  out[0] = (float)sum;
+  out[1] = (float)(sum - (double)out[0]);
+}
 
 /* A kernel without a case here does not compile. */
 static const struct {

@@ -10,6 +10,7 @@
 #include "net/plan.h"
 #include "train/looks.h"
 #include "train/pixels.h"
+#include "train/trainer.h"
 
 #define ok(call)                                     \
   do {                                               \
@@ -73,7 +74,7 @@ static void test_statistics(void **state) {
   struct statistics s;
   double mean[3], deviation[3], covariance[3][3];
   static float image[3 * SIDE * SIDE];
-  ok(statistics_new(data, SOME, &s));
+  ok(statistics_new(data, NULL, SOME, &s));
   statistics_channels(&s, mean, deviation);
   statistics_covariance(&s, covariance);
   statistics_mean_image(&s, image);
@@ -272,6 +273,31 @@ static void test_models_carry_it(void **state) {
   check_model(small_net, "crop=12 color=0.2", "channel scale=0.5");
 }
 
+/* Images held back for validation have no part in what is subtracted. */
+static void test_validation(void **state) {
+  (void)state;
+  cnn_net *net = NULL;
+  cnn_plan *plan = plan_of(conv_net, CNN_TRAIN, 1, &net);
+  cnn_trainer *trainer = NULL;
+  cnn_train_options options = settings("flip", "channel");
+  options.validation = 10;
+  ok(cnn_trainer_new(plan, data, &options, &trainer));
+  assert_string_equal(cnn_trainer_options(trainer).augment, "flip");
+  assert_string_equal(cnn_trainer_options(trainer).normalize, "channel");
+  double sum = 0, all = 0;
+  for (int64_t i = 0; i < IMAGES; i++)
+    for (int64_t k = 0; k < SIDE * SIDE; k++) {
+      sum += i < IMAGES - 10 ? pixel(trainer->index[i], 0, k) : 0;
+      all += pixel(i, 0, k);
+    }
+  double mean = (double)plan->input.mean[0];
+  assert_true(fabs(mean - sum / ((IMAGES - 10) * SIDE * SIDE)) < 1e-6);
+  assert_true(fabs(mean - all / (IMAGES * SIDE * SIDE)) > 1e-5);
+  ok(cnn_trainer_run(trainer));
+  cnn_trainer_free(trainer);
+  free_plan(plan, net);
+}
+
 /* What was trained before still is, to the byte: settings that were not given leave no trace. */
 static void test_settings(void **state) {
   (void)state;
@@ -398,6 +424,7 @@ static void test_texts_at_random(void **state) {
     if (status == CNN_OK) {
       taken[1]++;
       assert_true(!pixels.normalized || (pixels.scale >= 1e-6 && pixels.scale <= 1e6));
+      pixels_free(&pixels);
     } else {
       assert_memory_equal(cnn_why(), "normalize: ", 11);
     }
@@ -482,11 +509,17 @@ static void test_shifts(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_statistics),      cmocka_unit_test(test_channel),
-      cmocka_unit_test(test_mean_image),      cmocka_unit_test(test_models_carry_it),
-      cmocka_unit_test(test_settings),        cmocka_unit_test(test_what_does_not_fit),
-      cmocka_unit_test(test_damaged_models),  cmocka_unit_test(test_looks),
-      cmocka_unit_test(test_texts_at_random), cmocka_unit_test(test_ten_crop),
+      cmocka_unit_test(test_statistics),
+      cmocka_unit_test(test_channel),
+      cmocka_unit_test(test_mean_image),
+      cmocka_unit_test(test_models_carry_it),
+      cmocka_unit_test(test_settings),
+      cmocka_unit_test(test_validation),
+      cmocka_unit_test(test_what_does_not_fit),
+      cmocka_unit_test(test_damaged_models),
+      cmocka_unit_test(test_looks),
+      cmocka_unit_test(test_texts_at_random),
+      cmocka_unit_test(test_ten_crop),
       cmocka_unit_test(test_shifts),
   };
   return cmocka_run_group_tests(tests, open_data, close_data);

@@ -65,8 +65,8 @@ static void test_same_images(void **state) {
     }
   }
   struct statistics of_a, of_b;
-  ok(statistics_new(held, 0, &of_a));
-  ok(statistics_new(streamed, 0, &of_b));
+  ok(statistics_new(held, NULL, 0, &of_a));
+  ok(statistics_new(streamed, NULL, 0, &of_b));
   assert_memory_equal(of_a.sum, of_b.sum, (BYTES + 3) * sizeof *of_a.sum);
   assert_memory_equal(of_a.product, of_b.product, sizeof of_a.product);
   statistics_free(&of_a);

@@ -42,6 +42,9 @@ static int show_one(const char *name) {
   if (cnn_layer_class_find(name, &index) != CNN_OK) return fail();
   cnn_layer_class_info layer = cnn_layer_class_get(index);
   printf("%s: %s\n", layer.name, layer.summary);
+  if (layer.most_inputs > 1)
+    printf("\n  takes %d to %d inputs, named by from=, as in from=relu1,conv2\n", layer.inputs,
+           layer.most_inputs);
   if (layer.params > 0) show_params(index, layer.params);
   if (layer.examples && layer.examples[0])
     printf("\nexamples (in= is the shape of the input, n x c x h x w, which a network knows)\n");

@@ -51,14 +51,25 @@ static int64_t memory_value(const cnn_memory *memory, int row) {
   return *(const int64_t *)(const void *)((const char *)memory + memory_rows[row].offset);
 }
 
+/* The names of what layer `index` takes, for a layer that does not just take the one above. */
+static void print_inputs(const cnn_net *net, int index, const cnn_layer_info *layer) {
+  if (layer->inputs == 0 || (layer->inputs == 1 && layer->from[0] == index - 1)) return;
+  for (int k = 0; k < layer->inputs; k++) {
+    cnn_layer_info from;
+    if (cnn_net_layer(net, layer->from[k], &from) == CNN_OK) printf("%s%s", k ? ", " : "  from ", from.name);
+  }
+}
+
 static void print_layers(const struct summary *summary) {
   char text[TEXT_SIZE];
   printf("%-12s %-9s %14s %13s %15s\n", "layer", "kind", "output", "parameters", "multiply-adds");
   for (int i = 0; i < cnn_net_layer_count(summary->net); i++) {
     cnn_layer_info layer;
     if (cnn_net_layer(summary->net, i, &layer) != CNN_OK) continue;
-    printf("%-12s %-9s %14s %13lld %15lld\n", layer.name, layer.kind, shape_text(layer.out, text),
+    printf("%-12s %-9s %14s %13lld %15lld", layer.name, layer.kind, shape_text(layer.out, text),
            (long long)layer.parameters, (long long)layer.multiply_adds);
+    print_inputs(summary->net, i, &layer);
+    printf("\n");
   }
   printf("%-12s %-9s %14s %13lld %15lld\n", "total", "", "", (long long)summary->parameters,
          (long long)summary->multiply_adds);
@@ -108,6 +119,12 @@ static void print_json(const struct summary *summary) {
     json_shape(&out, "output", layer.out);
     json_integer(&out, "parameters", layer.parameters);
     json_integer(&out, "multiply_adds", layer.multiply_adds);
+    json_open(&out, "inputs", '[');
+    for (int k = 0; k < layer.inputs; k++) {
+      cnn_layer_info from;
+      if (cnn_net_layer(summary->net, layer.from[k], &from) == CNN_OK) json_string(&out, NULL, from.name);
+    }
+    json_close(&out, ']');
     json_close(&out, '}');
   }
   json_close(&out, ']');
@@ -140,7 +157,8 @@ int cmd_summary(int argc, char **argv) {
       .rows = rows,
       .about =
           "Show each layer's output shape (channels x height x width), parameters and multiply-adds for "
-          "one image, and the memory planned for inference and for training.",
+          "one image, where its input comes from if not from the layer above, and the memory planned for "
+          "inference and for training.",
       .after =
           "NET is a built-in network or a .net file, MODEL a file written by cnn train.\n\n"
           "Example:\n  cnn summary simple-conv-net --batch 100\n"};

@@ -135,6 +135,7 @@ typedef struct cnn_layer_class_info {
   const char *name, *summary;
   int params;                  /* how many cnn_layer_param() knows */
   const char *const *examples; /* "in=2x3x8x8 filters=4 kernel=3", ended by NULL */
+  int inputs, most_inputs;     /* how many it takes, at least and at most */
 } cnn_layer_class_info;
 
 CNN_API int cnn_layer_class_count(void);
@@ -153,13 +154,15 @@ CNN_API cnn_net *cnn_net_new(void); /* NULL only where memory is out */
 CNN_API void cnn_net_free(cnn_net *net);
 
 /* Add a brick on top. layer: a name of `cnn layers`; config: "key=value ..." in any order, or "".
- * Every brick also knows name= (conv1, affine2, ... where it is not given), and those with weights lr=,
- * bias_lr= and decay=: factors of the learning rate, of the biases' once more, and of the weight decay. With
- * lr=0 they stay as they are.
- * The first failure sticks: later calls and cnn_net_check() return it. */
+ * Every brick also knows name= (conv1, affine2, ... where it is not given) and from=: the names of the bricks
+ * above that it takes its inputs from, as in "from=relu1,conv3"; without it that is the last one added. The
+ * output of every brick but the last must be taken by another. Those with weights also know lr=, bias_lr= and
+ * decay=: factors of the learning rate, of the biases' once more, and of the weight decay; with lr=0 they stay
+ * as they are. The first failure sticks: later calls and cnn_net_check() return it. */
 CNN_API cnn_status cnn_net_add(cnn_net *net, const char *layer, const char *config);
 
-/* CNN_OK where the network has an input, fits together and has a last layer; else the first failure. */
+/* CNN_OK where the network has an input and a last layer, and every output but the last one's is taken; else
+ * the first failure. */
 CNN_API cnn_status cnn_net_check(const cnn_net *net);
 
 /* From text, one brick a line: `layer key=value ...`; `#` starts a comment. source stands in
@@ -180,10 +183,12 @@ CNN_API const char *cnn_net_builtin(int index);
 typedef struct cnn_layer_info {
   const char *name;      /* "conv1"; borrowed from the net */
   const char *kind;      /* "conv" */
-  cnn_shape in, out;     /* for one image: n is 1 */
+  cnn_shape in, out;     /* for one image: n is 1; in: of its first input */
   int64_t parameters;    /* weights and biases */
   int64_t multiply_adds; /* of forward, for one image */
   int line;              /* in its file; 0 where built by calls */
+  int inputs;            /* how many it takes: 0 for `input` */
+  const int *from;       /* the layers that they come from; borrowed from the net */
 } cnn_layer_info;
 
 /* Multiply-adds for one image: of forward, or of a whole training step, which adds the gradients of weights
@@ -239,12 +244,15 @@ CNN_API cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y);
 CNN_API cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels, float *loss);
 
 /* Weights by name ("conv1.weight", "conv1.bias"), dense, in PyTorch's order and shape: convolution
- * (fn, c/groups, fh, fw), affine (units, inputs), biases (fn). */
+ * (fn, c/groups, fh, fw), affine (units, inputs), biases (fn). Of batchnorm weight, bias, running_mean and
+ * running_var; the last two follow the steps of a trainer and nothing else. */
 typedef struct cnn_weight_info {
   const char *name; /* borrowed from the net */
   int dims;         /* 1 to 4 */
   int64_t dim[4];
   int64_t count; /* their product */
+  bool trained;  /* false: kept beside the weights, as running_mean and running_var of batchnorm; no optimiser
+                    changes it, and it has no gradient */
 } cnn_weight_info;
 
 CNN_API int cnn_net_weight_count(const cnn_net *net);
@@ -405,7 +413,8 @@ typedef struct cnn_train_options {
   int64_t epochs;         /* >= 1 */
   const char *optimizer;  /* "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw" */
   double lr;              /* learning rate; 0: the optimiser's usual one */
-  double momentum;        /* momentum and nesterov: usually 0.9 */
+  double momentum;        /* momentum and nesterov: usually 0.9. v = momentum v - lr g, as in AlexNet's paper;
+                             PyTorch's v leaves lr out, which shows where lr changes */
   double beta1, beta2;    /* adam, adamw: usually 0.9, 0.999 */
   double decay;           /* rmsprop: usually 0.99 */
   double epsilon;         /* adam, adamw, rmsprop, adagrad */

@@ -292,7 +292,8 @@ static cnn_status load_input(cnn_model *model) {
   if (!mean || !factor)
     return CNN_FAIL(CNN_E_FORMAT, "the file has a tensor '%s', but no '%s'", mean ? mean_name : factor_name,
                     mean ? factor_name : mean_name);
-  cnn_weight_info means = {mean_name, 1, {image.c}, image.c}, factors = {factor_name, 1, {image.c}, image.c};
+  cnn_weight_info means = {.name = mean_name, .dims = 1, .dim = {image.c}, .count = image.c},
+                  factors = {.name = factor_name, .dims = 1, .dim = {image.c}, .count = image.c};
   if (mean->dims == 3) means.dims = 3, means.dim[1] = image.h, means.dim[2] = image.w;
   CNN_TRY(check_tensor(mean, &means));
   CNN_TRY(check_tensor(factor, &factors));

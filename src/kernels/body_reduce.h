@@ -52,6 +52,17 @@ static void kernel_softmax_backward(float *dx, int64_t dx_block, const float *dy
     }
 }
 
+/* lanes[k mod 16][channel] += a * b at position k, for the 16 channels of a block. */
+static void kernel_sum_products(float *lanes, const float *a, const float *b, int64_t positions) {
+  for (int64_t k = 0; k < positions; k++) {
+    float *lane = lanes + k % BLOCK * BLOCK;
+    for (int i = 0; i < BLOCK; i += VL) {
+      vec sum = vec_fma(vec_load(a + k * BLOCK + i), vec_load(b + k * BLOCK + i), vec_load(lane + i));
+      vec_store(lane + i, sum);
+    }
+  }
+}
+
 /* lanes[k mod 16][channel] += x[k * step + channel], for the 16 channels of a block. */
 static void kernel_sum_positions(float *lanes, const float *x, int64_t step, int64_t positions) {
   for (int64_t k = 0; k < positions; k++) {

@@ -5,13 +5,18 @@
 #include "kernels/vec_avx512.h"
 
 /* The bodies, on those vectors, and the table of them. */
+#include "kernels/body_batchnorm.h"
 #include "kernels/body_dropout.h"
 #include "kernels/body_elementwise.h"
 #include "kernels/body_lrn.h"
 #include "kernels/body_optimizer.h"
+#include "kernels/body_parametric.h"
 #include "kernels/body_pool.h"
 #include "kernels/body_product.h"
 #include "kernels/body_reduce.h"
+#include "kernels/body_separable.h"
+#include "kernels/body_subsample.h"
+#include "kernels/body_table_conv.h"
 #include "kernels/body_transpose.h"
 
 #include "kernels/body_table.h"

@@ -50,6 +50,15 @@ struct window {
   bool count_pad;       /* average: divide by fh * fw even where the window reaches into padding */
 };
 
+/* Convolution by a table of connections (layers/table_conv.c) with stride 1, 16 outputs side by side. */
+struct table_conv {
+  struct window window;
+  int64_t channels, x_plane; /* of x; floats from one block of them to the next */
+  const float *weight;       /* [channels][fh][fw][16] */
+  const float *reach;        /* [channels][16]: 1 where the channel reaches the output, else 0 */
+  const float *start;        /* [16]: what sums begin with; NULL: 0 */
+};
+
 /* Local response normalisation (layers/lrn.c) of a row of pixels, whose channel blocks stand `plane` floats
  * apart: s = k + alpha * sum of x^2 over the channels c - before .. c + after, y = x s^-beta. */
 struct lrn {

@@ -16,6 +16,7 @@
  * stands in memory: channel block, fh, fw, channel in block. */
 #include <string.h>
 
+#include "layers/depthwise.h"
 #include "layers/layer.h"
 
 enum {
@@ -76,6 +77,7 @@ struct pieces {
 struct tables {
   /* one group: c input channels, k taps, fn filters in panels; its dx in c_panels panels of 16 */
   int64_t c, k, fn, panels, c_panels, positions, inputs; /* positions of y; of x */
+  bool depthwise;             /* depthwise.h does all of it, and what follows is not used */
   bool aligned, c_aligned;    /* groups of filters, of channels, begin at a panel of y, of dx */
   int64_t images, sum_images; /* how many one product may take: of rows; of the chains of backward_weights */
   int64_t tap_step;           /* floats of x from one tap of a run to the next */
@@ -364,6 +366,27 @@ static void book_padded(const struct config *config, struct ledger *l, struct ta
   l->scratch += floats;
 }
 
+static bool is_depthwise(const struct config *config, const struct view *x) {
+  return config->groups > 1 && config->groups == x->shape.c && config->groups == config->filters &&
+         x->block == BLOCK && config->dilation[0] == 1 && config->dilation[1] == 1;
+}
+
+/* The window over planes of x that gives planes of y. */
+static struct window window_of(const struct config *config, const struct view *x, const struct view *y) {
+  return (struct window){.h = x->shape.h,
+                         .w = x->shape.w,
+                         .oh = y->shape.h,
+                         .ow = y->shape.w,
+                         .fh = config->kernel[0],
+                         .fw = config->kernel[1],
+                         .stride_h = config->stride[0],
+                         .stride_w = config->stride[1],
+                         .pad_h = config->pad[0],
+                         .pad_w = config->pad[1],
+                         .x_row = x->row,
+                         .y_row = y->row};
+}
+
 static void book(const void *config_, struct ledger *l) {
   const struct config *config = config_;
   const struct view *x = &l->x[0], *y = &l->y;
@@ -374,6 +397,7 @@ static void book(const void *config_, struct ledger *l) {
                        .positions = y->shape.h * y->shape.w,
                        .inputs = x->shape.h * x->shape.w,
                        .tap_step = x->block == 1 ? config->dilation[1] * x->pixel : 1};
+  t->depthwise = is_depthwise(config, x);
   t->k = t->c * config->kernel[0] * config->kernel[1];
   t->panels = ceil_div(t->fn, BLOCK);
   t->c_panels = ceil_div(t->c, BLOCK);
@@ -383,10 +407,16 @@ static void book(const void *config_, struct ledger *l) {
   l->keeps_x = true;
   l->multiply_adds = t->positions * t->k * config->filters;
   ledger_weight(l, "weight", 4, (int64_t[]){config->filters, t->c, config->kernel[0], config->kernel[1]},
-                config->groups * t->panels * t->k * BLOCK, config->init, t->k);
+                (t->depthwise ? view_blocks(y) : config->groups * t->panels) * t->k * BLOCK, config->init,
+                t->k);
   if (config->bias) /* a panel more, since a group's biases are read 16 at a time from where they begin */
     ledger_weight(l, "bias", 1, &config->filters, (ceil_div(config->filters, BLOCK) + 1) * BLOCK,
                   config->bias_init, t->k);
+  if (t->depthwise) {
+    t->sum_images = 1;
+    l->partial_extra = view_blocks(y) * BLOCK * BLOCK;
+    return;
+  }
   if (!t->aligned) l->scratch = t->panels * t->positions * BLOCK;
   if (l->wants_dx && !t->c_aligned && t->c_panels * t->inputs * BLOCK > l->scratch)
     l->scratch = t->c_panels * t->inputs * BLOCK;
@@ -425,6 +455,7 @@ static int64_t place(const struct step *s, int weight, int64_t i) {
   const struct config *config = s->config;
   const struct tables *t = s->tables;
   if (weight == BIAS) return s->weight_at[BIAS] + i;
+  if (t->depthwise) return (i / t->k / BLOCK * t->k + i % t->k) * BLOCK + i / t->k % BLOCK;
   int64_t fw = i % config->kernel[1], rest = i / config->kernel[1];
   int64_t fh = rest % config->kernel[0], c = rest / config->kernel[0] % t->c;
   int64_t filter = i / t->k, g = filter / t->fn, f = filter % t->fn;
@@ -522,6 +553,11 @@ static void forward_panels(const struct step *s, struct shard shard, int64_t g, 
 static void forward(const struct step *s, struct shard shard) {
   const struct config *config = s->config;
   const struct tables *t = s->tables;
+  if (t->depthwise) {
+    struct window window = window_of(config, &s->x[0], &s->y);
+    depthwise_forward(s, shard, &window, config->bias ? s->weight + s->weight_at[BIAS] : NULL);
+    return;
+  }
   if (t->part_panels) {
     int64_t parts = ceil_div(t->panels, t->part_panels), from = shard.part % parts * t->part_panels;
     forward_panels(s, shard, shard.part / parts, from,
@@ -561,6 +597,11 @@ static void backward_data(const struct step *s, struct shard shard) {
   const struct view *dx = &s->dx[0];
   float *scratch = s->scratch + shard.thread * s->scratch_stride;
   int64_t rows = t->fn * config->kernel[0] * config->kernel[1];
+  if (t->depthwise) {
+    struct window window = window_of(config, dx, &s->dy);
+    depthwise_backward_data(s, shard, &window);
+    return;
+  }
   for (int64_t n = shard.n0; n < shard.n1; n += t->images)
     for (int64_t g = 0; g < config->groups; g++) {
       float *to = dx->data + n * dx->image + g * t->c / BLOCK * dx->plane;
@@ -618,7 +659,11 @@ static void backward_weights(const struct step *s, struct shard shard) {
     if (first) memset(partial, 0, (size_t)s->partial_stride * sizeof *partial);
     const float *x = t->padded.plane ? pad(config, &s->x[0], n, &t->padded, scratch + t->padded_at)
                                      : s->x[0].data + n * s->x[0].image;
-    for (int64_t g = 0; g < config->groups; g++) {
+    if (t->depthwise) {
+      struct window window = window_of(config, &s->x[0], &s->dy);
+      depthwise_backward_weights(s, n, &window, partial);
+    }
+    for (int64_t g = 0; !t->depthwise && g < config->groups; g++) {
       const float *dy = s->dy.data + n * s->dy.image + g * t->fn / BLOCK * s->dy.plane;
       if (!t->aligned) {
         view_to_scratch(&s->dy, n, g * t->fn, t->fn, scratch);

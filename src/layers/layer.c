@@ -49,6 +49,15 @@ void ledger_weight(struct ledger *ledger, const char *suffix, int dims, const in
   memcpy(w->dim, dim, (size_t)dims * sizeof *dim);
 }
 
+void ledger_state(struct ledger *ledger, const char *suffix, int64_t count, struct init init) {
+  assert(ledger->states < MAX_STATES && ledger->table_used > 0);
+  int64_t packed = (count + BLOCK - 1) / BLOCK * BLOCK;
+  float *values = ledger_table(ledger, (size_t)packed * sizeof *values);
+  if (ledger->step) ledger->step->state[ledger->states] = values;
+  ledger->state[ledger->states++] = (struct weight_booking){
+      .suffix = suffix, .dims = 1, .dim = {count}, .packed = packed, .init = init, .fan_in = count};
+}
+
 cnn_status same_shape(const void *config, const cnn_shape *in, cnn_shape *out) {
   (void)config;
   *out = in[0];
@@ -117,7 +126,8 @@ cnn_layer_class_info cnn_layer_class_get(int index) {
   int params = 0;
   while (class->params && class->params[params].key) params++;
   for (const struct param *p = learning_params; class->place && p->key; p++) params++;
-  return (cnn_layer_class_info){class->name, class->summary, params, class->examples};
+  return (cnn_layer_class_info){class->name,     class->summary, params,
+                                class->examples, class->inputs,  layer_most_inputs(class)};
 }
 
 cnn_status cnn_layer_class_find(const char *name, int *index) {

@@ -15,8 +15,9 @@
 #include "core/status.h"
 #include "core/view.h"
 #include "kernels/kernels.h"
+#include "layers/connections.h"
 
-enum { MAX_INPUTS = 8, MAX_WEIGHTS = 2 };
+enum { MAX_INPUTS = 8, MAX_WEIGHTS = 2, MAX_STATES = 2 };
 
 /* ---- Parameters: the keys of a brick's line ---- */
 
@@ -28,6 +29,7 @@ enum param_type {
   PARAM_CHOICE,  /* int: index into choices */
   PARAM_SHAPE,   /* cnn_shape: "1x28x28", n is 1 */
   PARAM_INIT,    /* struct init */
+  PARAM_TABLE,   /* struct connections */
   PARAM_NUMBERS, /* struct numbers: "30,60,80", rising */
 };
 
@@ -68,9 +70,11 @@ struct chance {
 
 struct naive {
   const void *config;
+  int inputs;          /* 0 means 1 */
   const cnn_shape *in; /* of each input */
   cnn_shape out;
   const double *x[MAX_INPUTS], *weight[MAX_WEIGHTS]; /* dense; weights as in model files */
+  const double *state[MAX_STATES];                   /* read where chance is NULL */
   double *y;                                         /* written */
   const double *dy;                                  /* NULL: forward only */
   double *dx[MAX_INPUTS], *dweight[MAX_WEIGHTS];     /* written where dy is given */
@@ -103,10 +107,11 @@ struct step {
   uint32_t stream; /* this layer's random numbers are its own: its place in the net */
   int inputs;
   struct view x[MAX_INPUTS], y;
-  struct view dx[MAX_INPUTS], dy; /* data is NULL where a gradient is not wanted */
+  struct view dx[MAX_INPUTS], dy; /* data is NULL where a gradient is not wanted; dx are never the same */
   float *weight, *gradient;       /* this layer's packed range, in the order booked; NULL without weights */
   int64_t weight_at[MAX_WEIGHTS]; /* where each weight starts in that range */
   int64_t range;                  /* floats in it */
+  float *state[MAX_STATES];       /* dense */
   float *partial;                 /* gradient sums of one group each, partial_stride apart */
   int64_t partial_stride;
   int64_t group;  /* images of a gradient group */
@@ -123,7 +128,7 @@ struct ledger {
   const void *config;
   int inputs;
   struct view x[MAX_INPUTS], y;
-  bool training, wants_dx;
+  bool training, wants_dx; /* wants_dx: of one input at least */
   int64_t batch, group;
   struct step *step; /* NULL while counting */
 
@@ -134,10 +139,10 @@ struct ledger {
     int64_t packed; /* floats in the plan, a multiple of 16 */
     struct init init;
     int64_t fan_in;
-  } weight[MAX_WEIGHTS];
-  int weights;
+  } weight[MAX_WEIGHTS], state[MAX_STATES]; /* states: kept in model files, not trained */
+  int weights, states;
 
-  bool in_place;         /* y may stand where x[0] stood, and dx where dy did */
+  bool in_place;         /* y may stand where x[0] stood, and dx[0] where dy did */
   bool keeps_x, keeps_y; /* backward reads them */
   bool whole_batch;      /* runs best on a whole group of images, and alone */
   int64_t images;        /* else: on so many at a time; 0 means 1, for values that stay in the cache */
@@ -148,6 +153,9 @@ struct ledger {
   int64_t partial_extra;             /* floats more in each group's partial sums */
   int64_t weight_parts;  /* 0: backward_weights runs group by group into partial; else in so many parts
                             over the whole batch, straight into gradient */
+  int64_t batch_parts;   /* 0: images do not depend on each other; else, while training, settle() and
+                            settle_backward() run in so many parts; weight_parts, forward_parts and data_parts
+                            are 0 then, and y is not in place */
   int64_t prepare_parts; /* prepare() runs in so many parts after weights have changed */
   int64_t multiply_adds; /* of forward, an image */
   size_t table_bytes, table_used;
@@ -158,17 +166,21 @@ struct ledger {
 void *ledger_table(struct ledger *ledger, size_t bytes);
 void ledger_weight(struct ledger *ledger, const char *suffix, int dims, const int64_t *dim, int64_t packed,
                    struct init init, int64_t fan_in);
+/* `count` floats, followed by zeros up to a whole block; after the first table. */
+void ledger_state(struct ledger *ledger, const char *suffix, int64_t count, struct init init);
 
 struct layer_class {
   const char *name, *summary;
   size_t config_size;
   const struct param *params; /* ended by a NULL key */
-  int inputs;                 /* how many it takes */
+  int inputs;                 /* how many it takes, at least */
+  int most_inputs;            /* at most; 0: as many as that */
   bool any_block;             /* reads the network's input as n, c, h, w; else it gets channel blocks */
   bool is_max;                /* each output is one of its inputs, the largest of some */
   bool before_max; /* max(f(a), f(b)) == f(max(a, b)), gradients included: a plan may run it after */
 
-  /* The output for these inputs; the sentence on failure begins with the keys, as in "kernel 3 ...". */
+  /* The output for these inputs, ended by one of no images; the sentence on failure begins with the keys,
+   * as in "kernel 3 ...". */
   cnn_status (*shape)(const void *config, const cnn_shape *in, cnn_shape *out);
   void (*book)(const void *config, struct ledger *ledger);
 
@@ -181,8 +193,22 @@ struct layer_class {
   void (*backward_data)(const struct step *step, struct shard shard);    /* dx from dy, overwritten */
   void (*backward_weights)(const struct step *step, struct shard shard); /* see weight_parts */
 
-  const char *const *examples; /* "in=2x3x8x8 filters=4 kernel=3 pad=1", ended by NULL */
+  /* Of layers with batch_parts, in training steps; images n0 .. n1-1, or part `part` over all images: */
+  void (*measure)(const struct step *step, struct shard shard); /* x of these images is there */
+  void (*settle)(const struct step *step, struct shard shard);  /* all are measured; forward comes next */
+  void (*settle_backward)(const struct step *step,
+                          struct shard shard); /* backward_weights has seen all; makes the gradients, and
+                                                  backward_data comes next */
+  void (*follow)(const struct step *step, struct shard shard); /* the step is done: states change, or NULL */
+
+  /* "in=2x3x8x8 filters=4 kernel=3 pad=1", ended by NULL; several inputs: "in=2x3x8x8,2x4x8x8" */
+  const char *const *examples;
 };
+
+/* The most inputs that it takes. */
+static inline int layer_most_inputs(const struct layer_class *class) {
+  return class->most_inputs ? class->most_inputs : class->inputs;
+}
 
 /* Every layer, in the order of layers.def, ended by NULL. */
 extern const struct layer_class *const layer_classes[];

@@ -9,7 +9,7 @@
 
 #define INIT_WORDS "normal:STD, xavier, he, zeros or constant:VALUE"
 
-enum { LONGEST_VALUE = 128 };
+enum { LONGEST_VALUE = 512 };
 
 const char *params_type(const struct param *param) {
   switch (param->type) {
@@ -20,6 +20,7 @@ const char *params_type(const struct param *param) {
     case PARAM_CHOICE: return "choice";
     case PARAM_SHAPE: return "CxHxW";
     case PARAM_INIT: return INIT_WORDS;
+    case PARAM_TABLE: return "0-2,5/1-3/...";
     case PARAM_NUMBERS: return "numbers";
   }
   return "";
@@ -134,6 +135,7 @@ static cnn_status parse_value(const struct param *p, const char *value, void *co
       return CNN_OK;
     }
     case PARAM_INIT: return parse_init(p, value, at);
+    case PARAM_TABLE: return connections_parse(p->key, value, at);
     case PARAM_NUMBERS: return parse_numbers(p, value, at);
   }
   return CNN_OK;
@@ -161,6 +163,10 @@ static cnn_status unknown_key(const struct param *params, const char *owner, con
 static cnn_status parse_word(const struct param *params, const char *owner, const char *word, size_t length,
                              const char *const *common, void *config, uint64_t *seen) {
   char copy[LONGEST_VALUE];
+  for (int i = 0; common && common[i]; i++) {
+    size_t key = strlen(common[i]);
+    if (length > key + 1 && word[key] == '=' && strncmp(word, common[i], key) == 0) return CNN_OK;
+  }
   if (length >= sizeof copy)
     return CNN_FAIL(CNN_E_ARGUMENT, "'%.40s...' is longer than %d characters", word, LONGEST_VALUE - 1);
   memcpy(copy, word, length);
@@ -169,8 +175,6 @@ static cnn_status parse_word(const struct param *params, const char *owner, cons
   if (!equals || equals == copy || !equals[1])
     return CNN_FAIL(CNN_E_ARGUMENT, "'%s' is not of the form key=value", copy);
   *equals = 0;
-  for (int i = 0; common && common[i]; i++)
-    if (strcmp(copy, common[i]) == 0) return CNN_OK;
   for (int i = 0; params && params[i].key; i++) {
     if (strcmp(copy, params[i].key)) continue;
     if (*seen >> i & 1) return CNN_FAIL(CNN_E_KEY, "key '%s' is given twice", copy);
@@ -229,6 +233,7 @@ static void print_value(const struct param *p, const void *config, struct text *
         text_add(out, ":%s", text_from_number(init->number, buffer));
       break;
     }
+    case PARAM_TABLE: connections_print(at, out); break;
     case PARAM_NUMBERS: {
       const struct numbers *numbers = at;
       for (int i = 0; i < numbers->count; i++)

@@ -31,3 +31,24 @@ struct window pool_window(const struct pool_config *p, const struct view *x, con
                          .y_row = y->row,
                          .count_pad = p->count_pad};
 }
+
+cnn_status whole_shape(const void *config, const cnn_shape *in, cnn_shape *out) {
+  (void)config;
+  *out = in[0];
+  out->h = out->w = 1;
+  return CNN_OK;
+}
+
+struct window pool_whole(const struct view *x) {
+  int64_t h = x->shape.h, w = x->shape.w;
+  return (struct window){.h = h,
+                         .w = w,
+                         .oh = 1,
+                         .ow = 1,
+                         .fh = h,
+                         .fw = w,
+                         .stride_h = h,
+                         .stride_w = w,
+                         .x_row = x->row,
+                         .y_row = BLOCK};
+}

@@ -1,4 +1,5 @@
-/* What maxpool and avgpool share: their keys, shapes and the walk over channel blocks (section 7.3). */
+/* What layers share whose windows slide over each channel by itself (section 7.3): their keys and shapes, and
+ * the window as kernels want it. */
 #ifndef CNN_LAYERS_POOL_H
 #define CNN_LAYERS_POOL_H
 
@@ -43,5 +44,9 @@ static inline int64_t pool_stride(const struct pool_config *p, int axis) {
 
 /* The window over planes of x (h x w) giving planes of y (oh x ow). */
 struct window pool_window(const struct pool_config *p, const struct view *x, const struct view *y);
+
+/* Of the global ones: c x 1 x 1, and the one window that covers planes of x. */
+cnn_status whole_shape(const void *config, const cnn_shape *in, cnn_shape *out);
+struct window pool_whole(const struct view *x);
 
 #endif

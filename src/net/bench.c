@@ -48,7 +48,7 @@ static cnn_status set_up(cnn_bench *bench, const char *layer, const char *config
                               .loss = CNN_LOSS_MEAN_SQUARED_ERROR}; /* which is joined with no layer */
   CNN_TRY(plan_new(bench->net, &options, true, &bench->plan));
   const struct step *step = &bench->plan->steps[1];
-  for (int w = 0; w < bench->net->weight_count; w++) {
+  for (int w = 0; w < bench->net->weight_count && !bench->net->weights[w].state; w++) {
     const struct weight_booking *booking = &bench->net->weights[w].booking;
     struct rng rng = rng_stream(1, RNG_GRADCHECK, 202 + (uint32_t)w);
     int64_t count = 1;

@@ -11,11 +11,14 @@ enum {
 
 static int64_t round_up(int64_t n) { return (n + BLOCK - 1) / BLOCK * BLOCK; }
 
-static int consumers(const cnn_net *net, int brick) {
-  int count = 0;
-  for (int i = 0; i < net->count; i++)
-    for (int k = 0; k < net->bricks[i].inputs; k++) count += net->bricks[i].from[k] == brick;
-  return count;
+/* Chain the readers of each output, lowest first. */
+static void link_readers(cnn_plan *plan) {
+  for (int i = plan->net->count - 1; i > 0; i--)
+    for (int k = plan->net->bricks[i].inputs - 1; k >= 0; k--) {
+      struct reader *lowest = &plan->planned[plan->net->bricks[i].from[k]].lowest;
+      plan->planned[i].next[k] = *lowest;
+      *lowest = (struct reader){i, k};
+    }
 }
 
 /* Book every brick once, counting. Gradients are wanted of outputs above the lowest weights, and where the
@@ -30,7 +33,8 @@ static void book_all(cnn_plan *plan) {
                               .batch = plan->options.batch,
                               .group = plan->options.group};
     net_ledger(net, i, ledger);
-    bool below = brick->inputs && plan->planned[brick->from[0]].wants_gradient;
+    bool below = false;
+    for (int k = 0; k < brick->inputs; k++) below = below || plan->planned[brick->from[k]].wants_gradient;
     ledger->wants_dx = below;
     brick->class->book(brick->config, ledger);
     bool scores = i == net->count - 1 - plan->joined || i == net->count - 1;
@@ -39,11 +43,12 @@ static void book_all(cnn_plan *plan) {
   }
 }
 
-/* May brick i write its output over its input? Not over the network's input, not where another brick
- * reads that too, and not where the brick below needs it for its own backward. */
+/* May brick i write its output over its first input? Not over the network's input, not where another reads
+ * that too, and not where the brick below needs it for its own backward. */
 static bool in_place(const cnn_plan *plan, int i) {
   const struct brick *brick = &plan->net->bricks[i];
-  if (!plan->planned[i].ledger.in_place || brick->from[0] == 0 || consumers(plan->net, brick->from[0]) > 1)
+  if (!plan->planned[i].ledger.in_place || net_is_input(plan->net, brick->from[0]) ||
+      plan->net->bricks[brick->from[0]].readers > 1)
     return false;
   bool training = plan->options.mode == CNN_TRAIN, last = i == plan->net->count - 1;
   if (last && plan->joined) return false; /* the loss reads the scores */
@@ -74,7 +79,7 @@ static void live_outputs(cnn_plan *plan) {
     const struct brick *brick = &net->bricks[i];
     struct planned *planned = &plan->planned[i];
     planned->y = in_place(plan, i) ? plan->planned[brick->from[0]].y : new_place(plan, i, i);
-    live(&plan->places[planned->y], i == 0 ? -1 : i);
+    live(&plan->places[planned->y], brick->inputs ? i : -1);
     for (int k = 0; k < brick->inputs; k++) {
       struct place *x = &plan->places[plan->planned[brick->from[k]].y];
       live(x, i);
@@ -90,22 +95,34 @@ static void live_outputs(cnn_plan *plan) {
   if (training) live(&plan->places[plan->planned[0].y], 2 * net->count + 1); /* exec_find_not_finite() */
 }
 
+/* Places for what all readers but the lowest give, until that one has run. */
+static void live_shares(cnn_plan *plan, struct reader lowest) {
+  int64_t end = 2 * plan->net->count;
+  for (struct reader r = plan->planned[lowest.brick].next[lowest.input]; r.brick > 0;
+       r = plan->planned[r.brick].next[r.input])
+    plan->planned[r.brick].share[r.input] = new_place(plan, end - r.brick, end - lowest.brick);
+}
+
 /* From the top down: the gradient of a brick's output stands where its reader's gradient stood, where
- * that one works in place. */
+ * that one works in place and is the only one. */
 static void live_gradients(cnn_plan *plan) {
   const cnn_net *net = plan->net;
   for (int i = net->count - 1; i >= 0; i--) {
     struct planned *planned = &plan->planned[i];
     planned->dy = -1;
+    for (int k = 0; k < MAX_INPUTS; k++) planned->share[k] = -1;
     if (!planned->wants_gradient) continue;
-    bool top = i == net->count - 1;
-    if (!top && plan->planned[i + 1].ledger.in_place && plan->planned[i + 1].dy >= 0)
-      planned->dy = plan->planned[i + 1].dy;
+    struct reader lowest = planned->lowest;
+    const struct planned *above = &plan->planned[lowest.brick];
+    bool top = i == net->count - 1, scores = top || (i == net->count - 2 && plan->joined);
+    int64_t given = top ? net->count : 2 * net->count - lowest.brick;
+    if (!top && net->bricks[i].readers == 1 && lowest.input == 0 && above->ledger.in_place && above->dy >= 0)
+      planned->dy = above->dy;
     else
-      planned->dy = new_place(plan, top ? net->count : 2 * net->count - (i + 1), net->count);
+      planned->dy = new_place(plan, given, net->count);
     live(&plan->places[planned->dy], backward_moment(plan, i));
-    live(&plan->places[planned->dy],
-         top || (i == net->count - 2 && plan->joined) ? net->count : 2 * net->count - (i + 1));
+    live(&plan->places[planned->dy], scores ? net->count : given);
+    if (!top) live_shares(plan, lowest);
   }
 }
 
@@ -116,44 +133,51 @@ static cnn_status check_image(int64_t floats) {
                   floats);
 }
 
+static cnn_status size_place(cnn_plan *plan, int index, cnn_shape shape, int64_t block) {
+  struct view view;
+  if (index < 0) return CNN_OK;
+  int64_t floats = view_layout(&view, shape, block);
+  CNN_TRY(check_image(floats));
+  plan->places[index].floats = floats;
+  return CNN_OK;
+}
+
 /* The sizes of places that hold tensors. */
 static cnn_status size_places(cnn_plan *plan) {
   for (int i = 0; i < plan->net->count; i++) {
-    CNN_TRY(check_image(plan->planned[i].ledger.saved));
-    for (int gradient = 0; gradient < 2; gradient++) {
-      const struct planned *planned = &plan->planned[i];
-      int index = gradient ? planned->dy : planned->y;
-      if (index < 0) continue;
-      struct view view;
-      bool door = i == 0 && !gradient && plan->planned[1].ledger.x[0].block == 1;
-      int64_t floats = view_layout(&view, plan->net->bricks[i].out, door ? 1 : BLOCK);
-      CNN_TRY(check_image(floats));
-      plan->places[index].floats = floats;
-    }
+    const struct brick *brick = &plan->net->bricks[i];
+    const struct planned *planned = &plan->planned[i];
+    CNN_TRY(check_image(planned->ledger.saved));
+    CNN_TRY(size_place(plan, planned->y, brick->out, plan_block(plan, i)));
+    CNN_TRY(size_place(plan, planned->dy, brick->out, BLOCK));
+    for (int k = 0; k < brick->inputs; k++) CNN_TRY(size_place(plan, planned->share[k], brick->in[k], BLOCK));
   }
   return CNN_OK;
 }
 
 /* Cut the bricks into segments: each that shares its work out in parts, or likes whole groups, alone; the
  * others together, few images at a time, so that what they hand on stays in the cache. One that likes more
- * images at a time begins a new segment. */
+ * images at a time, or waits for all images, begins a new segment. */
 static void cut_segments(cnn_plan *plan) {
   bool join = false; /* with the segment below */
-  for (int i = 1; i < plan->net->count; i++) {
+  for (int i = 0; i < plan->net->count; i++) {
+    if (net_is_input(plan->net, i)) continue;
     const struct ledger *ledger = &plan->planned[i].ledger;
     bool parts = ledger->forward_parts || ledger->data_parts, alone = parts || ledger->whole_batch;
-    if (join && !alone && !ledger->images) {
+    bool gathers = ledger->batch_parts > 0;
+    if (join && !alone && !gathers && !ledger->images) {
       plan->segments[plan->segment_count - 1].last = i;
     } else {
       int64_t images = alone ? plan->options.group : ledger->images ? ledger->images : 1;
-      plan->segments[plan->segment_count++] = (struct segment){i, i, images, parts};
+      plan->segments[plan->segment_count++] = (struct segment){i, i, images, parts, gathers};
     }
     join = !alone;
   }
 }
 
 /* A place is passing where its whole life lies within one segment's forward, or its backward, unless many
- * threads run that segment's parts. */
+ * threads run that segment's parts. Backward of a brick that gathers comes in two rounds, after that of the
+ * bricks above it. */
 static void find_passing(cnn_plan *plan) {
   int64_t end = 2 * plan->net->count;
   for (int s = 0; s < plan->segment_count; s++) {
@@ -161,7 +185,8 @@ static void find_passing(cnn_plan *plan) {
     for (int i = 0; !segment->parts && i < plan->place_count; i++) {
       struct place *place = &plan->places[i];
       bool forward = place->from >= segment->first && place->to <= segment->last;
-      bool backward = place->from >= end - segment->last && place->to <= end - segment->first;
+      bool backward =
+          place->from >= end - segment->last && place->to <= end - segment->first - segment->gathers;
       if (place->passing || !(forward || backward)) continue;
       place->passing = true;
       place->image = place->floats;
@@ -183,7 +208,11 @@ static cnn_status list_jobs(cnn_plan *plan) {
       for (int64_t p = 0; p < ledger->weight_parts; p++, plan->collect_count++)
         if (pass) plan->collect[plan->collect_count] = (struct job){i, JOB_WEIGHTS, p};
       for (int64_t p = 0; !ledger->weight_parts && p < range; p += SUM_RANGE, plan->collect_count++)
-        if (pass) plan->collect[plan->collect_count] = (struct job){i, JOB_SUM, p};
+        if (pass)
+          plan->collect[plan->collect_count] = (struct job){i, ledger->batch_parts ? JOB_GIVE : JOB_SUM, p};
+      if (!ledger->states) continue;
+      if (pass) plan->collect[plan->collect_count] = (struct job){i, JOB_FOLLOW, 0};
+      plan->collect_count++;
     }
     if (pass) break;
     plan->prepare = mem_zeroed((size_t)plan->prepare_count, sizeof *plan->prepare);
@@ -264,9 +293,13 @@ static cnn_status order_bricks(cnn_plan *plan) {
   memcpy(bricks, source->bricks, (size_t)source->count * sizeof *bricks);
   for (int i = 2; i < source->count; i++) {
     struct brick *before = &bricks[i - 1], *max = &bricks[i], swap = *before;
-    if (!before->class->before_max || !max->class->is_max || consumers(source, i - 1) != 1) continue;
+    if (!before->class->before_max || !max->class->is_max || before->readers != 1 || max->from[0] != i - 1)
+      continue;
     *before = *max;
     *max = swap;
+    max->readers =
+        before->readers; /* outside all is as it was: who read the maximum reads what is now here */
+    before->readers = 1;
     before->from[0] = swap.from[0];
     max->from[0] = i - 1;
     max->in[0] = max->out = before->out;
@@ -282,15 +315,17 @@ cnn_status plan_draw(cnn_plan *plan) {
   CNN_TRY(check_options(&plan->options));
   CNN_TRY(order_bricks(plan));
   const cnn_net *net = plan->net;
-  size_t bricks = (size_t)net->count;
+  size_t bricks = (size_t)net->count, places = 3 * bricks;
   plan->planned = mem_zeroed(bricks, sizeof *plan->planned);
-  plan->places = mem_zeroed(3 * bricks, sizeof *plan->places);
+  for (int i = 0; i < net->count; i++) places += (size_t)net->bricks[i].inputs;
+  plan->places = mem_zeroed(places, sizeof *plan->places);
   plan->segments = mem_zeroed(bricks, sizeof *plan->segments);
   if (!plan->planned || !plan->places || !plan->segments)
     return status_no_memory(bricks * sizeof *plan->planned, "a plan");
   const struct brick *last = &net->bricks[net->count - 1];
   plan->joined = plan->options.mode == CNN_TRAIN && plan->options.loss == CNN_LOSS_CROSS_ENTROPY &&
                  last->class == &layer_softmax;
+  link_readers(plan);
   book_all(plan);
   live_outputs(plan);
   live_gradients(plan);

@@ -22,6 +22,7 @@ struct pass {
     int first, past;
   } forward, back;
   bool load, scored;
+  int measured, rest; /* bricks, 0: none. One to measure after forward; one whose backward_data is first */
   int64_t task_images;
   int brick; /* or of the parts of one brick, or one brick in one direction */
   cnn_direction direction;
@@ -38,6 +39,10 @@ static void run_prepare(void *context, int64_t task, int thread) {
 /* Brick i as thread t sees it. */
 static const struct step *step_of(const cnn_plan *plan, int thread, int i) {
   return &plan->steps[(int64_t)thread * plan->net->count + i];
+}
+
+static int64_t groups_of(const cnn_plan *plan, int64_t batch) {
+  return (batch + plan->options.group - 1) / plan->options.group;
 }
 
 static void move_view(struct view *v, int64_t n) {
@@ -82,6 +87,23 @@ static void forward_segment(const struct pass *run, const struct segment *segmen
   }
 }
 
+/* Brick i has run backward for these images. Of an output whose lowest reader it is all shares are there: add
+ * them up, in the order of the bricks. */
+static void add_shares(const cnn_plan *plan, int i, struct shard shard) {
+  const struct planned *planned = plan->planned;
+  for (int k = 0; k < plan->net->bricks[i].inputs; k++) {
+    struct reader lowest = planned[plan->net->bricks[i].from[k]].lowest, r = planned[i].next[k];
+    const struct view *sum = &step_of(plan, shard.thread, i)->dx[k];
+    if (lowest.brick != i || lowest.input != k || !sum->data) continue;
+    for (; r.brick > 0; r = planned[r.brick].next[r.input]) {
+      const struct view *share = &step_of(plan, shard.thread, r.brick)->dx[r.input];
+      for (int64_t n = shard.n0; n < shard.n1; n++)
+        plan->kernels->add(sum->data + n * sum->image, sum->data + n * sum->image,
+                           share->data + n * share->image, view_blocks(sum) * sum->plane);
+    }
+  }
+}
+
 static void backward_segment(const struct pass *run, const struct segment *segment, struct shard group) {
   const cnn_plan *plan = run->plan;
   int last = plan->net->count - 1;
@@ -93,8 +115,19 @@ static void backward_segment(const struct pass *run, const struct segment *segme
       const struct layer_class *class = plan->net->bricks[i].class;
       if (!step->dy.data || (plan->joined && i == last)) continue;
       if (step->range && !plan->planned[i].ledger.weight_parts) class->backward_weights(step, shard);
-      if (step->dx[0].data) class->backward_data(step, shard);
+      if (!plan->planned[i].ledger.wants_dx || plan->planned[i].ledger.batch_parts) continue;
+      class->backward_data(step, shard);
+      add_shares(plan, i, shard);
     }
+  }
+}
+
+/* backward_data of the one brick that had to wait for all images. */
+static void backward_rest(const struct pass *run, struct shard group) {
+  for (struct shard one = group; one.n0 < group.n1; one.n0++) {
+    one.n1 = one.n0 + 1;
+    run->plan->net->bricks[run->rest].class->backward_data(step_of(run->plan, group.thread, run->rest), one);
+    add_shares(run->plan, run->rest, one);
   }
 }
 
@@ -108,7 +141,10 @@ static void run_group(void *context, int64_t task, int thread) {
   if (run->load) run->hooks->load(run->hooks->context, group.n0, group.n1, thread);
   for (int s = run->forward.first; s < run->forward.past; s++)
     forward_segment(run, &plan->segments[s], group);
+  if (run->measured)
+    plan->net->bricks[run->measured].class->measure(step_of(plan, thread, run->measured), group);
   if (run->scored) run->hooks->scored(run->hooks->context, group.n0, group.n1);
+  if (run->rest) backward_rest(run, group);
   for (int s = run->back.past - 1; s >= run->back.first; s--)
     backward_segment(run, &plan->segments[s], group);
 }
@@ -125,22 +161,56 @@ static void run_data_part(void *context, int64_t task, int thread) {
   run->plan->net->bricks[run->brick].class->backward_data(step_of(run->plan, thread, run->brick), shard);
 }
 
+/* Is it the lowest of several readers? */
+static bool has_shares(const cnn_plan *plan, int i) {
+  const struct brick *brick = &plan->net->bricks[i];
+  for (int k = 0; k < brick->inputs; k++)
+    if (plan->net->bricks[brick->from[k]].readers > 1 && plan->planned[brick->from[k]].lowest.brick == i)
+      return true;
+  return false;
+}
+
+/* After those parts: what add_shares() has to do, group by group. */
+static void run_shares(void *context, int64_t task, int thread) {
+  const struct pass *run = context;
+  int64_t n0 = task * run->task_images, n1 = n0 + run->task_images;
+  struct shard group = {.n0 = n0, .n1 = n1 < run->batch ? n1 : run->batch, .thread = thread};
+  add_shares(run->plan, run->brick, group);
+}
+
+static void run_settle(void *context, int64_t task, int thread) {
+  const struct pass *run = context;
+  struct shard shard = {.n1 = run->batch, .part = task, .batch = run->batch, .thread = thread};
+  run->plan->net->bricks[run->brick].class->settle(step_of(run->plan, thread, run->brick), shard);
+}
+
+static void run_settle_backward(void *context, int64_t task, int thread) {
+  const struct pass *run = context;
+  struct shard shard = {.n1 = run->batch, .part = task, .batch = run->batch, .thread = thread};
+  run->plan->net->bricks[run->brick].class->settle_backward(step_of(run->plan, thread, run->brick), shard);
+}
+
 static void run_collect(void *context, int64_t task, int thread) {
   const struct pass *run = context;
   const struct job *job = &run->plan->collect[run->first_job + task];
   const struct step *step = &run->plan->steps[job->brick];
   struct collector collector = {0};
   if (run->hooks) collector = (struct collector){run->hooks->collected, run->hooks->context};
+  const struct layer_class *class = run->plan->net->bricks[job->brick].class;
+  struct shard shard = {.n1 = run->batch, .part = job->part, .batch = run->batch, .thread = thread};
   if (job->kind == JOB_WEIGHTS) {
-    struct shard shard = {.n1 = run->batch, .part = job->part, .batch = run->batch, .thread = thread};
     if (collector.take) shard.collector = &collector;
-    run->plan->net->bricks[job->brick].class->backward_weights(step, shard);
+    class->backward_weights(step, shard);
+    return;
+  }
+  if (job->kind == JOB_FOLLOW) { /* where weights follow their gradients */
+    if (collector.take) class->follow(step, shard);
     return;
   }
   int64_t count = step->range - job->part < SUM_RANGE ? step->range - job->part : SUM_RANGE;
-  int64_t groups = (run->batch + step->group - 1) / step->group;
-  sum_groups(step->kernels, step->gradient + job->part, step->partial + job->part, groups,
-             step->partial_stride, count);
+  if (job->kind == JOB_SUM)
+    sum_groups(step->kernels, step->gradient + job->part, step->partial + job->part,
+               groups_of(run->plan, run->batch), step->partial_stride, count);
   if (collector.take) collector.take(collector.context, step->gradient + job->part, count);
 }
 
@@ -161,53 +231,97 @@ static void groups(struct pass *run) {
   int64_t tasks = (run->batch + run->task_images - 1) / run->task_images;
   threads_run(run->plan->options.threads, tasks, run_group, run);
   run->load = run->scored = false;
+  run->measured = run->rest = 0;
   run->forward = run->back = (struct stretch){0};
 }
 
-/* Segments that go group by group, from s on upwards, or downwards: past the last of them. */
-static int end_of_stretch(const cnn_plan *plan, int s, int step) {
-  while (s >= 0 && s < plan->segment_count && !plan->segments[s].parts) s += step;
-  return s;
+/* Does segment s begin with a brick that waits for all images? */
+static bool waits(const struct pass *run, int s) { return run->backward && run->plan->segments[s].gathers; }
+
+/* Segments that go forward group by group, from s on: up to one of parts, or one that waits, unless that is
+ * the first of them and has waited. */
+static struct stretch stretch_up(const struct pass *run, int s, bool waited) {
+  struct stretch up = {s, s};
+  const cnn_plan *plan = run->plan;
+  while (up.past < plan->segment_count && !plan->segments[up.past].parts &&
+         (!waits(run, up.past) || (up.past == s && waited)))
+    up.past++;
+  return up;
+}
+
+/* Segments that go backward group by group, from s - 1 down: down to one of parts, which is not among them,
+ * or one that waits, which is. */
+static struct stretch stretch_down(const struct pass *run, int s) {
+  struct stretch down = {s, s};
+  while (down.first > 0 && !run->plan->segments[down.first - 1].parts) {
+    down.first--;
+    if (waits(run, down.first)) break;
+  }
+  return down;
 }
 
 static void forward_rounds(struct pass *run) {
   cnn_plan *plan = run->plan;
+  int threads = plan->options.threads;
+  bool waited = false;
   run->load = run->hooks && run->hooks->load;
-  for (int s = 0;; s++) {
-    int end = end_of_stretch(plan, s, 1);
-    run->forward = (struct stretch){s, end};
-    if (end == plan->segment_count) return; /* the last stretch runs with the turn */
-    if (run->load || end > s) groups(run);
-    s = end;
-    run->brick = plan->segments[s].first;
-    const struct ledger *ledger = &plan->planned[run->brick].ledger;
-    if (ledger->forward_parts) {
-      threads_run(plan->options.threads, ledger->forward_parts, run_forward_part, run);
+  for (int s = 0;;) {
+    struct stretch up = stretch_up(run, s, waited);
+    run->forward = up;
+    if (up.past == plan->segment_count) return; /* the last stretch runs with the turn */
+    int brick = plan->segments[up.past].first;
+    const struct ledger *ledger = &plan->planned[brick].ledger;
+    waited = waits(run, up.past);
+    if (waited) run->measured = brick;
+    if (run->load || waited || up.past > s) groups(run);
+    run->brick = brick;
+    s = up.past + !waited;
+    if (waited) {
+      threads_run(threads, ledger->batch_parts, run_settle, run);
+    } else if (ledger->forward_parts) {
+      threads_run(threads, ledger->forward_parts, run_forward_part, run);
     } else {
-      run->forward = (struct stretch){s, s + 1};
+      run->forward = (struct stretch){up.past, up.past + 1};
       groups(run);
     }
   }
 }
 
-/* The first stretch backward runs with the turn. */
-static void backward_rounds(struct pass *run) {
+/* One brick that books parts, for one direction at least. */
+static void backward_parts(struct pass *run, int s) {
   cnn_plan *plan = run->plan;
-  for (int s = end_of_stretch(plan, plan->segment_count - 1, -1); s >= 0;) {
-    run->brick = plan->segments[s].first;
-    const struct step *step = &plan->steps[run->brick];
-    const struct ledger *ledger = &plan->planned[run->brick].ledger;
-    if (ledger->data_parts && step->dy.data && step->dx[0].data) {
-      assert(!step->range || ledger->weight_parts);
-      threads_run(plan->options.threads, ledger->data_parts, run_data_part, run);
-    } else {
-      run->back = (struct stretch){s, s + 1};
-      groups(run);
+  int threads = plan->options.threads;
+  run->brick = plan->segments[s].first;
+  const struct step *step = &plan->steps[run->brick];
+  const struct ledger *ledger = &plan->planned[run->brick].ledger;
+  if (!ledger->data_parts || !step->dy.data || !ledger->wants_dx) {
+    run->back = (struct stretch){s, s + 1};
+    groups(run);
+    return;
+  }
+  assert(!step->range || ledger->weight_parts);
+  threads_run(threads, ledger->data_parts, run_data_part, run);
+  run->task_images = plan->options.group;
+  if (has_shares(plan, run->brick)) threads_run(threads, groups_of(plan, run->batch), run_shares, run);
+}
+
+/* `done` went backward with the turn; now all below it. */
+static void backward_rounds(struct pass *run, struct stretch done) {
+  cnn_plan *plan = run->plan;
+  for (;;) {
+    int s = done.first;
+    bool waited = done.first < done.past && waits(run, s);
+    if (waited) {
+      run->brick = plan->segments[s].first;
+      threads_run(plan->options.threads, plan->planned[run->brick].ledger.batch_parts, run_settle_backward,
+                  run);
+      if (plan->planned[run->brick].ledger.wants_dx) run->rest = run->brick;
+    } else if (s > 0) {
+      backward_parts(run, --s);
     }
-    int end = end_of_stretch(plan, s - 1, -1);
-    run->back = (struct stretch){end + 1, s};
-    if (end + 1 < s) groups(run);
-    s = end;
+    run->back = done = stretch_down(run, s);
+    if (run->rest || done.first < done.past) groups(run);
+    if (s == 0) return;
   }
 }
 
@@ -219,11 +333,11 @@ static void rounds(struct pass *run) {
   plan->stale = false;
   forward_rounds(run);
   run->scored = run->hooks && run->hooks->scored;
-  if (run->backward)
-    run->back = (struct stretch){end_of_stretch(plan, plan->segment_count - 1, -1) + 1, plan->segment_count};
+  struct stretch turn = stretch_down(run, plan->segment_count);
+  if (run->backward) run->back = turn;
   groups(run);
   if (run->backward) {
-    backward_rounds(run);
+    backward_rounds(run, turn);
     if (!run->hooks || !run->hooks->ready || run->hooks->ready(run->hooks->context))
       threads_run(threads, plan->collect_count, run_collect, run);
   }
@@ -264,17 +378,22 @@ void exec_layer(cnn_plan *plan, int brick, cnn_direction direction) {
   struct pass run = {.plan = plan, .batch = plan->options.batch, .brick = brick, .direction = direction};
   const struct ledger *ledger = &plan->planned[brick].ledger;
   int threads = plan->options.threads;
-  int64_t groups = (run.batch + plan->options.group - 1) / plan->options.group;
   bool weights = direction == CNN_BACKWARD_WEIGHTS;
+  if (direction == CNN_FORWARD && ledger->batch_parts) {
+    run.measured = brick;
+    groups(&run);
+    threads_run(threads, ledger->batch_parts, run_settle, &run);
+  }
   if (direction == CNN_FORWARD && ledger->forward_parts)
     threads_run(threads, ledger->forward_parts, run_forward_part, &run);
   else if (direction == CNN_BACKWARD_DATA && ledger->data_parts)
     threads_run(threads, ledger->data_parts, run_data_part, &run);
   else if (!weights || !ledger->weight_parts)
-    threads_run(threads, groups, run_layer_group, &run);
+    threads_run(threads, groups_of(plan, run.batch), run_layer_group, &run);
   int64_t jobs = 0;
   for (int64_t i = plan->collect_count - 1; i >= 0; i--)
     if (plan->collect[i].brick == brick) run.first_job = i, jobs++;
+  if (weights && ledger->batch_parts) threads_run(threads, ledger->batch_parts, run_settle_backward, &run);
   if (weights) threads_run(threads, jobs, run_collect, &run);
 }
 
@@ -314,22 +433,30 @@ static bool image_finite(const struct view *v, int64_t n) {
   return true;
 }
 
+/* CNN_E_NUMERIC where bricks first .. past - 1 give image n a value that is not finite. */
+static cnn_status check_image(cnn_plan *plan, int first, int past, int64_t n, int64_t batch) {
+  if (first == 1 && !image_finite(&plan->steps[0].y, n))
+    return CNN_FAIL(CNN_E_NUMERIC, "image %" PRId64 " of the batch holds a value that is not finite", n);
+  for (int i = first; i < past; i++) {
+    struct shard shard = {.n0 = n, .n1 = n + 1, .batch = batch, .chance = &plan->chance};
+    move_on(plan, 0, &(struct segment){.first = i, .last = i}, n);
+    do plan->net->bricks[i].class->forward(&plan->steps[i], shard);
+    while (++shard.part < plan->planned[i].ledger.forward_parts);
+    if (!image_finite(&plan->steps[i].y, n))
+      return CNN_FAIL(CNN_E_NUMERIC,
+                      "the output of '%s' is not finite, first in image group %" PRId64 " (image %" PRId64
+                      " of the batch); try a smaller learning rate",
+                      plan->net->bricks[i].name, n / plan->options.group, n);
+  }
+  return CNN_OK;
+}
+
 cnn_status exec_find_not_finite(cnn_plan *plan, int64_t batch) {
   CNN_TRY(plan_check_weights(plan));
-  for (int64_t n = 0; n < batch; n++) {
-    if (!image_finite(&plan->steps[0].y, n))
-      return CNN_FAIL(CNN_E_NUMERIC, "image %" PRId64 " of the batch holds a value that is not finite", n);
-    for (int i = 1; i < plan->net->count; i++) {
-      struct shard shard = {.n0 = n, .n1 = n + 1, .batch = batch, .chance = &plan->chance};
-      move_on(plan, 0, &(struct segment){.first = i, .last = i}, n);
-      do plan->net->bricks[i].class->forward(&plan->steps[i], shard);
-      while (++shard.part < plan->planned[i].ledger.forward_parts);
-      if (!image_finite(&plan->steps[i].y, n))
-        return CNN_FAIL(CNN_E_NUMERIC,
-                        "the output of '%s' is not finite, first in image group %" PRId64 " (image %" PRId64
-                        " of the batch); try a smaller learning rate",
-                        plan->net->bricks[i].name, n / plan->options.group, n);
-    }
+  for (int first = 1, past; first < plan->net->count;
+       first = past) { /* up to one that waits for all images */
+    for (past = first + 1; past < plan->net->count && !plan->planned[past].ledger.batch_parts;) past++;
+    for (int64_t n = 0; n < batch; n++) CNN_TRY(check_image(plan, first, past, n, batch));
   }
   return CNN_FAIL(CNN_E_NUMERIC,
                   "the loss is not finite though every layer's output is; try a smaller learning rate");

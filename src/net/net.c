@@ -24,37 +24,45 @@ void cnn_net_free(cnn_net *net) {
   mem_free(net);
 }
 
+/* Does brick i's output stand as n, c, h, w? The network's input does where all who read it take it so. */
+static bool comes_dense(const cnn_net *net, int i) {
+  if (!net_is_input(net, i)) return false;
+  for (int r = i + 1; r < net->count; r++)
+    for (int k = 0; k < net->bricks[r].inputs; k++)
+      if (net->bricks[r].from[k] == i && !net->bricks[r].class->any_block) return false;
+  return true;
+}
+
 void net_ledger(const cnn_net *net, int i, struct ledger *ledger) {
   const struct brick *brick = &net->bricks[i];
   ledger->config = brick->config;
   ledger->inputs = brick->inputs;
-  for (int k = 0; k < brick->inputs; k++) {
-    bool door = brick->from[k] == 0 && brick->class->any_block; /* the network's input, as it comes */
-    view_layout(&ledger->x[k], brick->in[k], door ? 1 : BLOCK);
-  }
+  for (int k = 0; k < brick->inputs; k++)
+    view_layout(&ledger->x[k], brick->in[k], comes_dense(net, brick->from[k]) ? 1 : BLOCK);
   view_layout(&ledger->y, brick->out, BLOCK);
 }
 
-static const char *const common_keys[] = {"name", NULL};
-static const char *const weight_keys[] = {"name", "lr", "bias_lr", "decay", NULL}; /* with learning_params */
+static const char *const common_keys[] = {"name", "from", NULL};
+static const char *const weight_keys[] = {"name",    "from",  "lr",
+                                          "bias_lr", "decay", NULL}; /* with learning_params */
 
 /* The value of name= in a brick's words, or the kind and how many there are of it: "conv2". */
 static cnn_status brick_name(const cnn_net *net, const struct layer_class *class, const char *words,
                              struct brick *brick) {
   char name[64];
-  int same = 1;
-  for (int i = 0; i < net->count; i++) same += net->bricks[i].class == class;
-  snprintf(name, sizeof name, "%s%d", class->name, same);
-  for (const char *word = words; *(word += strspn(word, " \t\r\n")); word += strcspn(word, " \t\r\n")) {
-    size_t length = strcspn(word, " \t\r\n");
-    if (length < 5 || strncmp(word, "name=", 5)) continue;
-    if (brick->named) return CNN_FAIL(CNN_E_KEY, "key 'name' is given twice");
-    if (length - 5 >= sizeof name)
-      return CNN_FAIL(CNN_E_ARGUMENT, "name=%.*s... is longer than %zu characters", 20, word + 5,
-                      sizeof name - 1);
-    memcpy(name, word + 5, length - 5);
-    name[length - 5] = 0;
-    brick->named = true;
+  const char *given;
+  size_t length;
+  CNN_TRY(net_common_key(words, "name", &given, &length));
+  brick->named = given != NULL;
+  if (given) {
+    if (length >= sizeof name)
+      return CNN_FAIL(CNN_E_ARGUMENT, "name=%.20s... is longer than %zu characters", given, sizeof name - 1);
+    memcpy(name, given, length);
+    name[length] = 0;
+  } else {
+    int same = 1;
+    for (int i = 0; i < net->count; i++) same += net->bricks[i].class == class;
+    snprintf(name, sizeof name, "%s%d", class->name, same);
   }
   if (name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")])
     return CNN_FAIL(CNN_E_ARGUMENT, "name=%s: letters, digits, '_' and '-' wanted", name);
@@ -65,17 +73,7 @@ static cnn_status brick_name(const cnn_net *net, const struct layer_class *class
   return brick->name ? CNN_OK : status_no_memory(strlen(name), "a name");
 }
 
-/* Wire the brick to the one below it, and find its shapes. */
-static cnn_status brick_wires(const cnn_net *net, struct brick *brick) {
-  if (brick->class->inputs == 0 && net->count > 0)
-    return CNN_FAIL(CNN_E_ARGUMENT, "a network has one input, as its first brick");
-  if (brick->class->inputs > 0 && net->count == 0)
-    return CNN_FAIL(CNN_E_ARGUMENT, "the first brick must be `input shape=CxHxW`");
-  brick->inputs = brick->class->inputs;
-  if (brick->inputs) {
-    brick->from[0] = net->count - 1;
-    brick->in[0] = net->bricks[net->count - 1].out;
-  }
+static cnn_status brick_shape(struct brick *brick) {
   CNN_TRY(brick->class->shape(brick->config, brick->in, &brick->out));
   int64_t count;
   CNN_TRY(cnn_shape_count(brick->out, &count));
@@ -85,22 +83,19 @@ static cnn_status brick_wires(const cnn_net *net, struct brick *brick) {
   return CNN_OK;
 }
 
-static cnn_status add_weight(cnn_net *net, const struct weight_booking *booking) {
+static cnn_status add_weight(cnn_net *net, const struct weight_booking *booking, int index, bool state) {
   struct brick *brick = &net->bricks[net->count - 1];
   struct net_weight *weights = mem_resize(net->weights, (size_t)(net->weight_count + 1) * sizeof *weights);
   if (!weights) return status_no_memory(sizeof *weights, "a weight's name");
   net->weights = weights;
   size_t size = strlen(brick->name) + strlen(booking->suffix) + 2;
-  struct net_weight weight = {mem_alloc(size), net->count - 1, 0, *booking};
+  struct net_weight weight = {mem_alloc(size), net->count - 1, index, state, *booking};
   if (!weight.name) return status_no_memory(size, "a weight's name");
   snprintf(weight.name, size, "%s.%s", brick->name, booking->suffix);
-  while (weight.index < net->weight_count &&
-         net->weights[net->weight_count - 1 - weight.index].brick == weight.brick)
-    weight.index++;
   net->weights[net->weight_count++] = weight;
   int64_t count = 1;
   for (int i = 0; i < booking->dims; i++) count *= booking->dim[i];
-  brick->parameters += count;
+  if (!state) brick->parameters += count;
   return CNN_OK;
 }
 
@@ -111,7 +106,8 @@ static cnn_status brick_books(cnn_net *net) {
   net_ledger(net, net->count - 1, &ledger);
   brick->class->book(brick->config, &ledger);
   brick->multiply_adds = ledger.multiply_adds;
-  for (int i = 0; i < ledger.weights; i++) CNN_TRY(add_weight(net, &ledger.weight[i]));
+  for (int i = 0; i < ledger.weights; i++) CNN_TRY(add_weight(net, &ledger.weight[i], i, false));
+  for (int i = 0; i < ledger.states; i++) CNN_TRY(add_weight(net, &ledger.state[i], i, true));
   return CNN_OK;
 }
 
@@ -131,15 +127,17 @@ static cnn_status add(cnn_net *net, const char *layer, const char *words, int li
   cnn_status status = brick.config ? CNN_OK : status_no_memory(brick.class->config_size, "a brick");
   const char *const *common = brick.class->place ? weight_keys : common_keys;
   if (status == CNN_OK) status = params_parse(brick.class, words, common, brick.config);
-  if (status == CNN_OK) status = params_read(learning_params, NULL, words, NULL, &brick.learning);
+  if (status == CNN_OK) status = params_read(learning_params, NULL, words, common_keys, &brick.learning);
   if (status == CNN_OK) status = brick_name(net, brick.class, words, &brick);
-  if (status == CNN_OK) status = brick_wires(net, &brick);
+  if (status == CNN_OK) status = net_wire(net, words, &brick);
+  if (status == CNN_OK) status = brick_shape(&brick);
   if (status != CNN_OK) {
     status_prefix("%s: ", brick.class->name);
     mem_free(brick.name);
     mem_free(brick.config);
     return status;
   }
+  for (int k = 0; k < brick.inputs; k++) net->bricks[brick.from[k]].readers++;
   net->bricks[net->count++] = brick;
   return brick_books(net);
 }
@@ -174,6 +172,11 @@ cnn_status cnn_net_check(const cnn_net *net) {
   if (net->failed) return failed_before(net);
   if (net->count < 2)
     return CNN_FAIL(CNN_E_ARGUMENT, "the network has no layers; it needs an input and one layer at least");
+  int unread = net_unread(net);
+  if (unread >= 0)
+    return CNN_FAIL(CNN_E_ARGUMENT,
+                    "nothing takes the output of '%s'; name it in a later from=, or take it out",
+                    net->bricks[unread].name);
   return CNN_OK;
 }
 
@@ -184,6 +187,8 @@ const char *cnn_net_text(cnn_net *net) {
     const struct brick *brick = &net->bricks[i];
     text_add(&net->text, "%s", brick->class->name);
     if (brick->named) text_add(&net->text, " name=%s", brick->name);
+    for (int k = 0; !net_wired_above(net, i) && k < brick->inputs; k++)
+      text_add(&net->text, "%s%s", k ? "," : " from=", net->bricks[brick->from[k]].name);
     params_print(brick->class, brick->config, &net->text);
     params_write(learning_params, &brick->learning, false, &net->text);
     text_add(&net->text, "\n");
@@ -193,12 +198,13 @@ const char *cnn_net_text(cnn_net *net) {
 
 int64_t cnn_net_multiply_adds(const cnn_net *net, cnn_mode mode) {
   int64_t sum = 0;
-  bool below = true; /* no layer had weights yet */
+  bool wants[MOST_BRICKS]; /* the gradient of its output */
   for (int i = 0; i < net->count; i++) {
-    int passes = 1;
-    if (mode == CNN_TRAIN) passes += (net->bricks[i].parameters > 0) + !below;
-    if (net->bricks[i].parameters > 0) below = false;
-    sum += passes * net->bricks[i].multiply_adds;
+    const struct brick *brick = &net->bricks[i];
+    bool below = false, own = brick->parameters > 0;
+    for (int k = 0; k < brick->inputs; k++) below = below || wants[brick->from[k]];
+    wants[i] = below || own;
+    sum += (mode == CNN_TRAIN ? 1 + own + below : 1) * brick->multiply_adds;
   }
   return sum;
 }
@@ -209,9 +215,15 @@ cnn_status cnn_net_layer(const cnn_net *net, int index, cnn_layer_info *info) {
   if (index < 0 || index >= net->count)
     return CNN_FAIL(CNN_E_ARGUMENT, "layer %d of a network of %d", index, net->count);
   const struct brick *b = &net->bricks[index];
-  *info =
-      (cnn_layer_info){b->name,          b->class->name, b->inputs ? b->in[0] : b->out, b->out, b->parameters,
-                       b->multiply_adds, b->line};
+  *info = (cnn_layer_info){.name = b->name,
+                           .kind = b->class->name,
+                           .in = b->inputs ? b->in[0] : b->out,
+                           .out = b->out,
+                           .parameters = b->parameters,
+                           .multiply_adds = b->multiply_adds,
+                           .line = b->line,
+                           .inputs = b->inputs,
+                           .from = b->from};
   return CNN_OK;
 }
 
@@ -226,7 +238,7 @@ cnn_status cnn_net_weight(const cnn_net *net, int index, cnn_weight_info *info) 
   if (index < 0 || index >= net->weight_count)
     return CNN_FAIL(CNN_E_ARGUMENT, "weight %d of a network of %d", index, net->weight_count);
   const struct net_weight *w = &net->weights[index];
-  *info = (cnn_weight_info){.name = w->name, .dims = w->booking.dims, .count = 1};
+  *info = (cnn_weight_info){.name = w->name, .dims = w->booking.dims, .count = 1, .trained = !w->state};
   for (int i = 0; i < w->booking.dims; i++) {
     info->dim[i] = w->booking.dim[i];
     info->count *= w->booking.dim[i];

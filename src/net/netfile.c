@@ -38,7 +38,11 @@ cnn_status cnn_net_parse(const char *text, const char *source, cnn_net **out) {
   }
   if (status == CNN_OK) {
     status = cnn_net_check(net);
-    if (status != CNN_OK) status_prefix("%s: ", source);
+    int unread = net_unread(net);
+    if (status != CNN_OK && unread >= 0)
+      status_prefix("%s:%d: ", source, net->bricks[unread].line);
+    else if (status != CNN_OK)
+      status_prefix("%s: ", source);
   }
   mem_free(copy);
   if (status == CNN_OK)

@@ -56,15 +56,15 @@ static void carve_step(cnn_plan *plan, int i, struct memory memory, int64_t *wei
   const struct brick *brick = &plan->net->bricks[i];
   const struct planned *planned = &plan->planned[i];
   struct step *step = &plan->steps[i];
-  bool door = plan->planned[1].ledger.x[0].block == 1;
   *step = (struct step){.config = brick->config, .kernels = plan->kernels, .inputs = brick->inputs};
   step->stream = (uint32_t)i;
   step->group = plan->options.group;
-  step->y = view_at(plan, planned->y, brick->out, i == 0 && door ? 1 : BLOCK, memory);
+  step->y = view_at(plan, planned->y, brick->out, plan_block(plan, i), memory);
   step->dy = view_at(plan, planned->dy, brick->out, BLOCK, memory);
   for (int k = 0; k < brick->inputs; k++) {
     step->x[k] = plan->steps[brick->from[k]].y;
-    step->dx[k] = plan->steps[brick->from[k]].dy;
+    step->dx[k] = planned->share[k] < 0 ? plan->steps[brick->from[k]].dy
+                                        : view_at(plan, planned->share[k], brick->in[k], BLOCK, memory);
   }
   if (planned->saved >= 0) step->saved = memory.images + plan->places[planned->saved].offset;
   step->image = plan->image;
@@ -95,17 +95,21 @@ static void carve_tables(cnn_plan *plan, int i, char **at) {
   *at += again.table_used;
 }
 
+static void move_slot(struct view *view, int64_t floats) {
+  if (view->slot) view->slot = view->data += floats;
+}
+
 /* The steps of thread t: as thread 0's, but for where passing values stand. */
 static void copy_steps(cnn_plan *plan, int t) {
   int bricks = plan->net->count;
   for (int i = 0; i < bricks; i++) {
-    struct step *steps = plan->steps + (int64_t)t * bricks, *step = &steps[i];
+    struct step *step = &plan->steps[(int64_t)t * bricks + i];
     *step = plan->steps[i];
-    if (step->y.slot) step->y.slot = step->y.data += t * plan->passing;
-    if (step->dy.slot) step->dy.slot = step->dy.data += t * plan->passing;
+    move_slot(&step->y, t * plan->passing);
+    move_slot(&step->dy, t * plan->passing);
     for (int k = 0; k < step->inputs; k++) {
-      step->x[k] = steps[plan->net->bricks[i].from[k]].y;
-      step->dx[k] = steps[plan->net->bricks[i].from[k]].dy;
+      move_slot(&step->x[k], t * plan->passing);
+      move_slot(&step->dx[k], t * plan->passing);
     }
   }
 }
@@ -141,12 +145,18 @@ static void carve_all(cnn_plan *plan) {
   for (int t = 1; t < plan->options.threads; t++) copy_steps(plan, t);
 }
 
+/* Where element i of a weight, counted as in model files, or of its gradient stands. */
+static float *element(const cnn_plan *plan, const struct net_weight *weight, bool gradient, int64_t i) {
+  const struct step *step = &plan->steps[weight->brick];
+  if (weight->state) return &step->state[weight->index][i];
+  int64_t at = plan->net->bricks[weight->brick].class->place(step, weight->index, i);
+  return gradient ? &step->gradient[at] : &step->weight[at];
+}
+
 /* Element k of weight w is draw k of stream w: the same whatever the layout. */
 static void seed_weight(cnn_plan *plan, int w) {
   const struct net_weight *weight = &plan->net->weights[w];
   const struct weight_booking *booking = &weight->booking;
-  const struct step *step = &plan->steps[weight->brick];
-  const struct layer_class *class = plan->net->bricks[weight->brick].class;
   struct rng rng = rng_stream(plan->options.seed, RNG_WEIGHTS, (uint32_t)w);
   double deviation = 0;
   int64_t count = 1;
@@ -157,12 +167,11 @@ static void seed_weight(cnn_plan *plan, int w) {
     case INIT_HE: deviation = sqrt(2.0 / (double)booking->fan_in); break;
     case INIT_ZEROS: return;
     case INIT_CONSTANT:
-      for (int64_t k = 0; k < count; k++)
-        step->weight[class->place(step, weight->index, k)] = (float)booking->init.number;
+      for (int64_t k = 0; k < count; k++) *element(plan, weight, false, k) = (float)booking->init.number;
       return;
   }
   for (int64_t k = 0; k < count; k++)
-    step->weight[class->place(step, weight->index, k)] = (float)deviation * rng_normal(&rng, (uint64_t)k);
+    *element(plan, weight, false, k) = (float)deviation * rng_normal(&rng, (uint64_t)k);
 }
 
 cnn_status plan_new(const cnn_net *net, const cnn_plan_options *options, bool input_gradient,
@@ -227,10 +236,9 @@ static cnn_status read_range(const cnn_plan *plan, const char *name, bool gradie
                              int64_t count) {
   const struct net_weight *weight;
   CNN_TRY(find(plan, name, count, &weight));
-  const struct step *step = &plan->steps[weight->brick];
-  const float *from = gradient ? step->gradient : step->weight;
-  for (int64_t i = 0; i < count; i++)
-    values[i] = from[plan->net->bricks[weight->brick].class->place(step, weight->index, i)];
+  if (gradient && weight->state)
+    return CNN_FAIL(CNN_E_ARGUMENT, "'%s' is not trained, so it has no gradient", name);
+  for (int64_t i = 0; i < count; i++) values[i] = *element(plan, weight, gradient, i);
   return CNN_OK;
 }
 
@@ -247,9 +255,7 @@ cnn_status cnn_plan_get_gradient(const cnn_plan *plan, const char *name, float *
 cnn_status cnn_plan_set_weight(cnn_plan *plan, const char *name, const float *values, int64_t count) {
   const struct net_weight *weight;
   CNN_TRY(find(plan, name, count, &weight));
-  const struct step *step = &plan->steps[weight->brick];
-  for (int64_t i = 0; i < count; i++)
-    step->weight[plan->net->bricks[weight->brick].class->place(step, weight->index, i)] = values[i];
+  for (int64_t i = 0; i < count; i++) *element(plan, weight, false, i) = values[i];
   plan->stale = true;
   return CNN_OK;
 }
@@ -257,11 +263,10 @@ cnn_status cnn_plan_set_weight(cnn_plan *plan, const char *name, const float *va
 cnn_status plan_check_weights(const cnn_plan *plan) {
   for (int w = 0; w < plan->net->weight_count; w++) {
     const struct net_weight *weight = &plan->net->weights[w];
-    const struct step *step = &plan->steps[weight->brick];
     cnn_weight_info info;
     CNN_TRY(cnn_net_weight(plan->net, w, &info));
     for (int64_t i = 0; i < info.count; i++) {
-      float value = step->weight[plan->net->bricks[weight->brick].class->place(step, weight->index, i)];
+      float value = *element(plan, weight, false, i);
       if (!isfinite(value))
         return CNN_FAIL(CNN_E_NUMERIC,
                         "weight '%s' became %f (element %" PRId64 "); try a smaller learning rate", info.name,

@@ -14,11 +14,11 @@
  *
  * Order (exec.c). A step is rounds of tasks, each shared out among the threads:
  *     prepare    what layers derive from weights, in parts
- *     forward    groups of images through segments; a brick that books parts makes a round of its own
- *     turn       the last segments forward, the loss, the first backward, group by group
- *     backward   as forward
- *     collect    weight gradients in parts over the batch; sums of the groups' partial sums; and of what is
- *                final the optimiser's step, on the same thread (train/trainer.c) */
+ *     forward    groups of images through segments; a brick that books parts makes a round of its own; one
+ * that needs something of all images (batchnorm) ends a round, in which it measured them turn       the last
+ * segments forward, the loss, the first backward, group by group backward   as forward collect    weight
+ * gradients in parts over the batch; sums of the groups' partial sums; and of what is final the optimiser's
+ * step, on the same thread (train/trainer.c) */
 #ifndef CNN_NET_PLAN_H
 #define CNN_NET_PLAN_H
 
@@ -34,11 +34,23 @@ struct place {
   int next;      /* of those with an offset, the next one up, or -1: layout.c's own */
 };
 
-/* What is known of one brick. */
+/* One input of one brick; brick 0: none. */
+struct reader {
+  int brick, input;
+};
+
+/* What is known of one brick.
+ *
+ * Where several inputs read one output, each gives a share of its gradient. That of the lowest reader, which
+ * is the last to run backward, stands where the gradient is to be; the others have places of their own and
+ * are added to it then, in ascending order (exec.c). */
 struct planned {
   struct ledger ledger;
-  int y, dy, saved;    /* places; -1: none. Bricks that work in place share one */
-  bool wants_gradient; /* of its output */
+  int y, dy, saved;               /* places; -1: none. Bricks that work in place share one */
+  int share[MAX_INPUTS];          /* places of gradients of inputs, but for those of lowest readers: -1 */
+  bool wants_gradient;            /* of its output */
+  struct reader lowest;           /* of those that read its output; */
+  struct reader next[MAX_INPUTS]; /* the one after each of this brick's own inputs */
 };
 
 /* Floats of a brick's packed weights, and of one group's partial sums of their gradient: 0 where it has
@@ -60,13 +72,14 @@ struct segment {
   int first, last; /* bricks, inclusive */
   int64_t images;  /* at a time */
   bool parts;      /* one brick that shares its work out in parts, over all images */
+  bool gathers;    /* while training, its first brick needs something of all images (ledger.batch_parts) */
 };
 
 /* One task of round 1 or 3. */
 struct job {
   int brick;
-  enum { JOB_PREPARE, JOB_WEIGHTS, JOB_SUM } kind;
-  int64_t part; /* JOB_SUM: the first float of its range */
+  enum { JOB_PREPARE, JOB_WEIGHTS, JOB_SUM, JOB_GIVE, JOB_FOLLOW } kind; /* GIVE: the gradient is there */
+  int64_t part; /* JOB_SUM, JOB_GIVE: the first float of its range */
 };
 
 struct cnn_plan {
@@ -107,6 +120,12 @@ cnn_status plan_draw(cnn_plan *plan);
 
 /* What a plan would take, without taking it. */
 cnn_status plan_memory(const cnn_net *net, const cnn_plan_options *options, cnn_memory *memory);
+
+/* How brick i's output stands: in channel blocks, but for an input that is read as it comes. */
+static inline int64_t plan_block(const cnn_plan *plan, int i) {
+  struct reader r = plan->planned[i].lowest;
+  return net_is_input(plan->net, i) ? plan->planned[r.brick].ledger.x[r.input].block : BLOCK;
+}
 
 /* Floats that the steps of all threads take. */
 static inline int64_t plan_steps_floats(const cnn_plan *plan) {

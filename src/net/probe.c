@@ -43,26 +43,42 @@ static cnn_status fill(float **values, double **wide, int64_t count, uint64_t se
   return CNN_OK;
 }
 
+static int64_t floats_of(cnn_shape shape) { return shape.n * shape.c * shape.h * shape.w; }
+
+cnn_status probe_net(cnn_net *net, const char *layer, const char *words, const cnn_shape *in, int inputs) {
+  struct text keys = {0};
+  net->several_inputs = true;
+  for (int k = 0; k < inputs; k++) {
+    char shape[96];
+    snprintf(shape, sizeof shape, "shape=%" PRId64 "x%" PRId64 "x%" PRId64, in[k].c, in[k].h, in[k].w);
+    CNN_TRY(cnn_net_add(net, "input", shape));
+  }
+  for (int k = 0; inputs > 1 && k < inputs; k++) text_add(&keys, "%sinput%d", k ? "," : "from=", k + 1);
+  text_add(&keys, " %s", words);
+  cnn_status status =
+      keys.failed ? status_no_memory(strlen(words), "a layer's keys") : cnn_net_add(net, layer, keys.data);
+  text_free(&keys);
+  return status;
+}
+
 static cnn_status set_up(struct probe *p, const char *layer, const char *words, uint64_t seed, int threads) {
-  char shape[64];
-  snprintf(shape, sizeof shape, "shape=%" PRId64 "x%" PRId64 "x%" PRId64, p->in.c, p->in.h, p->in.w);
-  CNN_TRY(cnn_net_add(p->net, "input", shape));
-  CNN_TRY(cnn_net_add(p->net, layer, words));
+  CNN_TRY(probe_net(p->net, layer, words, p->in, p->inputs));
   cnn_plan_options options = {.mode = CNN_TRAIN,
-                              .batch = p->in.n,
+                              .batch = p->in[0].n,
                               .seed = seed,
                               .threads = threads,
                               .loss = CNN_LOSS_MEAN_SQUARED_ERROR}; /* which is joined with no layer */
   CNN_TRY(plan_new(p->net, &options, true, &p->plan));
   p->out = cnn_net_output(p->net);
-  p->out.n = p->in.n;
-  CNN_TRY(cnn_shape_count(p->out, &p->count[PROBE_OUTPUT]));
-  CNN_TRY(cnn_shape_count(p->in, &p->count[PROBE_INPUT]));
+  p->out.n = p->in[0].n;
+  p->count[PROBE_OUTPUT] = floats_of(p->out);
+  for (int k = 0; k < p->inputs; k++) p->count[PROBE_INPUT] += floats_of(p->in[k]);
   CNN_TRY(fill(&p->x, &p->x64, p->count[PROBE_INPUT], seed, 0));
   CNN_TRY(fill(&p->dy, &p->dy64, p->count[PROBE_OUTPUT], seed, 1));
   for (int w = 0; w < cnn_net_weight_count(p->net); w++) {
     cnn_weight_info info;
     CNN_TRY(cnn_net_weight(p->net, w, &info));
+    if (!info.trained) break; /* states come last, and play no part in training */
     p->count[PROBE_WEIGHT + w] = info.count;
     CNN_TRY(fill(&p->weight[w], &p->weight64[w], info.count, seed, 2 + (uint32_t)w));
     CNN_TRY(cnn_plan_set_weight(p->plan, info.name, p->weight[w], info.count));
@@ -81,51 +97,72 @@ static void set_gradient(void *context, int64_t n0, int64_t n1) {
   view_write(plan_scores_gradient(p->plan), n0, n1, p->dy + n0 * p->out.c * p->out.h * p->out.w);
 }
 
+void probe_write(const struct probe *p, const cnn_plan *plan) {
+  const float *x = p->x;
+  for (int k = 0; k < p->inputs; x += floats_of(p->in[k]), k++)
+    view_write(&plan->steps[k].y, 0, p->in[k].n, x);
+}
+
+void probe_read(const struct probe *p, const cnn_plan *plan, int layer, float *dx) {
+  for (int k = 0; k < p->inputs; dx += floats_of(p->in[k]), k++)
+    view_read(&plan->steps[layer].dx[k], 0, p->in[k].n, dx);
+}
+
 static cnn_status run_engine(struct probe *p) {
-  view_write(&p->plan->steps[0].y, 0, p->in.n, p->x);
-  exec_gradient(p->plan, p->in.n, &(struct hooks){.scored = set_gradient, .context = p});
-  view_read(&p->plan->steps[1].y, 0, p->in.n, p->engine[PROBE_OUTPUT]);
-  view_read(&p->plan->steps[1].dx[0], 0, p->in.n, p->engine[PROBE_INPUT]);
-  for (int w = 0; w < cnn_net_weight_count(p->net); w++)
+  probe_write(p, p->plan);
+  exec_gradient(p->plan, p->in[0].n, &(struct hooks){.scored = set_gradient, .context = p});
+  view_read(&p->plan->steps[p->inputs].y, 0, p->out.n, p->engine[PROBE_OUTPUT]);
+  probe_read(p, p->plan, p->inputs, p->engine[PROBE_INPUT]);
+  for (int w = 0; w < MAX_WEIGHTS && p->weight[w]; w++)
     CNN_TRY(cnn_plan_get_gradient(p->plan, p->net->weights[w].name, p->engine[PROBE_WEIGHT + w],
                                   p->count[PROBE_WEIGHT + w]));
   return CNN_OK;
 }
 
-static void run_naive(const struct probe *p, double *y, bool backward) {
-  const struct brick *brick = &p->net->bricks[1];
+void probe_naive(const struct probe *p, double *y, bool backward) {
+  const struct brick *brick = &p->net->bricks[p->inputs];
   struct naive naive = {.config = brick->config,
-                        .in = &p->in,
+                        .inputs = p->inputs,
+                        .in = p->in,
                         .out = p->out,
-                        .x = {p->x64},
                         .y = y,
                         .chance = &p->plan->chance,
-                        .stream = 1};
-  for (int w = 0; w < MAX_WEIGHTS; w++) naive.weight[w] = p->weight64[w];
-  if (backward) {
-    naive.dy = p->dy64;
-    naive.dx[0] = p->naive[PROBE_INPUT];
-    for (int w = 0; w < MAX_WEIGHTS; w++) naive.dweight[w] = p->naive[PROBE_WEIGHT + w];
+                        .stream = (uint32_t)p->inputs};
+  int64_t at = 0;
+  for (int k = 0; k < p->inputs; at += floats_of(p->in[k]), k++) {
+    naive.x[k] = p->x64 + at;
+    if (backward) naive.dx[k] = p->naive[PROBE_INPUT] + at;
   }
+  for (int w = 0; w < MAX_WEIGHTS; w++) {
+    naive.weight[w] = p->weight64[w];
+    if (backward) naive.dweight[w] = p->naive[PROBE_WEIGHT + w];
+  }
+  if (backward) naive.dy = p->dy64;
   brick->class->naive(&naive);
 }
 
-cnn_status probe_new(const char *layer, const char *words, cnn_shape in, uint64_t seed, int threads,
-                     struct probe **probe) {
+cnn_status probe_new_inputs(const char *layer, const char *words, const cnn_shape *in, int inputs,
+                            uint64_t seed, int threads, struct probe **probe) {
   struct probe *p = mem_zeroed(1, sizeof *p);
   if (!p) return status_no_memory(sizeof *p, "a probe");
-  p->in = in;
+  p->inputs = inputs;
+  memcpy(p->in, in, (size_t)inputs * sizeof *in);
   p->net = cnn_net_new();
   cnn_status status =
       p->net ? set_up(p, layer, words, seed, threads) : status_no_memory(sizeof *p, "a network");
   if (status == CNN_OK) status = run_engine(p);
   if (status == CNN_OK) {
-    run_naive(p, p->naive[PROBE_OUTPUT], true);
+    probe_naive(p, p->naive[PROBE_OUTPUT], true);
     *probe = p;
   } else {
     probe_free(p);
   }
   return status;
+}
+
+cnn_status probe_new(const char *layer, const char *words, cnn_shape in, uint64_t seed, int threads,
+                     struct probe **probe) {
+  return probe_new_inputs(layer, words, &in, 1, seed, threads, probe);
 }
 
 double probe_engine_error(const struct probe *p, enum probe_part part) {
@@ -143,7 +180,7 @@ double probe_engine_error(const struct probe *p, enum probe_part part) {
 static double moved(struct probe *p, double *value, double h, double *y) {
   double was = *value, sum = 0;
   *value = was + h;
-  run_naive(p, y, false);
+  probe_naive(p, y, false);
   *value = was;
   for (int64_t i = 0; i < p->count[PROBE_OUTPUT]; i++) sum += y[i] * p->dy64[i];
   return sum;
@@ -158,6 +195,8 @@ double probe_oracle_error(struct probe *p, enum probe_part part, int samples) {
   bool all = p->count[part] <= samples;
   for (int s = 0; s < (all ? (int)p->count[part] : samples); s++) {
     uint64_t i = all ? (uint64_t)s : rng_below(&rng, (uint64_t)s, (uint64_t)p->count[part]);
+    for (int64_t k = 0; !all && s % 2 && k < p->count[part] && p->naive[part][i] == 0; k++)
+      i = (i + 1) % (uint64_t)p->count[part]; /* zeros prove little: every other sample has a gradient */
     const double h = 1e-5; /* kinks (relu, maxpool) are as rare as values within h of them */
     double numeric = (moved(p, &values[i], h, y) - moved(p, &values[i], -h, y)) / (2 * h);
     double d = numeric - p->naive[part][i];
@@ -179,12 +218,12 @@ cnn_status cnn_gradcheck(const cnn_net *net, uint64_t seed,
     const struct brick *brick = &net->bricks[i];
     struct text words = {0};
     struct probe *probe;
-    cnn_shape in = brick->in[0];
-    in.n = 2;
+    cnn_shape in[MAX_INPUTS];
+    for (int k = 0; k < brick->inputs; k++) in[k] = brick->in[k], in[k].n = 2;
     params_print(brick->class, brick->config, &words);
-    cnn_status status =
-        words.failed ? status_no_memory(64, "a layer's keys")
-                     : probe_new(brick->class->name, words.data ? words.data : "", in, seed, 0, &probe);
+    cnn_status status = words.failed ? status_no_memory(64, "a layer's keys")
+                                     : probe_new_inputs(brick->class->name, words.data ? words.data : "", in,
+                                                        brick->inputs, seed, 0, &probe);
     text_free(&words);
     CNN_TRY(status);
     for (int part = 0; part < PROBE_PARTS; part++) {

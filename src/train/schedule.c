@@ -30,8 +30,10 @@ static double rate_constant(const union schedule_settings *s, const struct momen
 /* factor^n, by squaring. */
 static double power(double factor, int64_t n) {
   double result = 1;
-  for (; n > 0; n /= 2, factor *= factor)
+  for (; n > 0; n /= 2) {
     if (n % 2) result *= factor;
+    factor *= factor;
+  }
   return result;
 }
 

@@ -50,7 +50,8 @@ static void carve(cnn_trainer *t) {
   struct carver carver = {.at = t->memory};
   int64_t batch = t->plan->options.batch;
   updater_carve(&t->updater, &carver);
-  if (t->options.patience) t->best = carver_take(&carver, (size_t)t->plan->range, sizeof *t->best);
+  size_t floats = (size_t)(t->plan->range + updater_states(t->plan));
+  if (t->options.patience) t->best = carver_take(&carver, floats, sizeof *t->best);
   char *buffers = carver_take(&carver, 1, (size_t)batch_bytes(&t->batch, batch));
   t->order = carver_take(&carver, (size_t)t->images, sizeof *t->order);
   if (t->held) t->index = carver_take(&carver, (size_t)(t->images + t->held), sizeof *t->index);
@@ -132,12 +133,33 @@ static void exchange(float *a, float *b, int64_t count) {
   }
 }
 
+static void exchange_state(const cnn_plan *plan, float *state, float *kept, int64_t count, float rate) {
+  (void)plan, (void)rate;
+  exchange(state, kept, count);
+}
+
+static void exchange_all(const cnn_plan *plan, float *kept) {
+  if (!kept) return;
+  exchange(plan->weights, kept, plan->range);
+  updater_each_state(plan, kept + plan->range, 0, exchange_state);
+}
+
+static void copy_state(const cnn_plan *plan, float *state, float *kept, int64_t count, float rate) {
+  (void)plan, (void)rate;
+  memcpy(kept, state, (size_t)count * sizeof *kept);
+}
+
+static void copy_all(const cnn_plan *plan, float *kept) {
+  memcpy(kept, plan->weights, (size_t)plan->range * sizeof *kept);
+  updater_each_state(plan, kept + plan->range, 0, copy_state);
+}
+
 /* Other weights stand where they are kept, or have changed places with the trained ones. */
 static void show(cnn_trainer *t, int weights) {
   float *kept[] = {NULL, t->updater.average, t->best};
   if ((int)t->shown == weights) return;
-  if (kept[t->shown]) exchange(t->plan->weights, kept[t->shown], t->plan->range);
-  if (kept[weights]) exchange(t->plan->weights, kept[weights], t->plan->range);
+  exchange_all(t->plan, kept[t->shown]);
+  exchange_all(t->plan, kept[weights]);
   t->shown = weights;
   t->plan->stale = true;
 }
@@ -193,9 +215,10 @@ cnn_status cnn_trainer_step(cnn_trainer *t, float *loss) {
   t->updater.lr = rate(t);
   bool waits = updater_waits(&t->updater);
   exec_gradient(t->plan, t->batch.loss.batch,
-                &(struct hooks){load, scored, ready, waits ? NULL : collected, t});
+                &(struct hooks){load, scored, ready, waits ? updater_leave : collected, t});
   if (!isfinite(t->loss)) return at_step(t, exec_find_not_finite(t->plan, t->batch.loss.batch));
   if (waits) CNN_TRY(at_step(t, updater_finish(&t->updater)));
+  updater_end(&t->updater);
   t->plan->stale = true;
   if (++t->step == t->steps) t->step = 0, t->epoch++;
   if (loss) *loss = (float)t->loss;
@@ -298,7 +321,7 @@ static void validated(cnn_trainer *t, const cnn_progress *p) {
   schedule_measured(&t->schedule, &t->plateau, measure);
   if (!t->best) return;
   if (!t->found.epoch || measure < t->measure || isnan(t->measure)) {
-    memcpy(t->best, t->plan->weights, (size_t)t->plan->range * sizeof *t->best);
+    copy_all(t->plan, t->best);
     t->found = (cnn_best){p->epoch, p->validation_accuracy, p->validation_loss, false};
     t->measure = measure;
   }

@@ -2,6 +2,7 @@
 #include "train/update.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "core/threads.h"
 
@@ -22,14 +23,41 @@ void updater_carve(struct updater *u, struct carver *carver) {
   u->zones = carver_take(carver, (size_t)u->plan->net->weight_count, sizeof *u->zones);
   for (int i = 0; i < u->optimizer->moments; i++)
     u->moment[i] = carver_take(carver, range, sizeof *u->moment[i]);
-  if (u->options->ema > 0) u->average = carver_take(carver, range, sizeof *u->average);
+  if (u->options->ema > 0)
+    u->average = carver_take(carver, range + (size_t)updater_states(u->plan), sizeof *u->average);
   if (!updater_waits(u)) return;
   u->real = carver_take(carver, range / BLOCK, sizeof *u->real);
   u->squares = carver_take(carver, (range + SUM_RANGE - 1) / SUM_RANGE, sizeof *u->squares);
 }
 
-/* Weights in the order of the plan's range, which is that of its bricks. What has one dimension is a bias, or
- * the like of one: it decays only where it is asked to. */
+int64_t updater_states(const cnn_plan *plan) {
+  int64_t floats = 0;
+  for (int i = 0; i < plan->net->count; i++)
+    for (int k = 0; k < plan->planned[i].ledger.states; k++)
+      floats += plan->planned[i].ledger.state[k].packed;
+  return floats;
+}
+
+void updater_each_state(const cnn_plan *plan, float *kept, float rate,
+                        void (*run)(const cnn_plan *plan, float *state, float *kept, int64_t count,
+                                    float rate)) {
+  for (int i = 0; i < plan->net->count; i++)
+    for (int k = 0; k < plan->planned[i].ledger.states; k++) {
+      int64_t count = plan->planned[i].ledger.state[k].packed;
+      run(plan, plan->steps[i].state[k], kept, count, rate);
+      kept += count;
+    }
+}
+
+static const char *weight_name(const cnn_net *net, int brick, int index) {
+  for (int w = 0; w < net->weight_count; w++)
+    if (net->weights[w].brick == brick && net->weights[w].index == index && !net->weights[w].state)
+      return net->weights[w].name;
+  return "";
+}
+
+/* Weights in the order of the plan's range, which is that of its bricks. What has one dimension, biases and
+ * the scales of batchnorm, decays only where it is asked to. */
 void updater_fill(struct updater *u) {
   const cnn_plan *plan = u->plan;
   for (int i = 0; i < plan->net->count; i++) {
@@ -37,12 +65,14 @@ void updater_fill(struct updater *u) {
     const struct step *step = &plan->steps[i];
     const struct ledger *ledger = &plan->planned[i].ledger;
     for (int w = 0; w < ledger->weights; w++) {
-      bool bias = ledger->weight[w].dims == 1;
+      bool bias = strcmp(ledger->weight[w].suffix, "bias") == 0;
       struct zone *zone = &u->zones[u->zone_count++];
+      zone->name = weight_name(plan->net, i, w);
       zone->from = step->weight - plan->weights + step->weight_at[w];
       zone->to = zone->from + ledger->weight[w].packed;
       zone->lr = brick->learning.lr * (bias ? brick->learning.bias_lr : 1);
-      if (!bias || u->options->decay_biases) zone->decay = brick->learning.decay * u->options->weight_decay;
+      if (ledger->weight[w].dims > 1 || u->options->decay_biases)
+        zone->decay = brick->learning.decay * u->options->weight_decay;
       if (!u->real) continue;
       int64_t count = 1, first = step->weight - plan->weights;
       for (int d = 0; d < ledger->weight[w].dims; d++) count *= ledger->weight[w].dim[d];
@@ -117,6 +147,18 @@ void updater_take(void *context, const float *gradient, int64_t count) {
     u->plan->kernels->average(u->average + from, u->plan->weights + from, u->average_rate, count);
 }
 
+void updater_leave(void *context, const float *gradient, int64_t count) {
+  (void)context, (void)gradient, (void)count;
+}
+
+static void average_state(const cnn_plan *plan, float *state, float *kept, int64_t count, float rate) {
+  plan->kernels->average(kept, state, rate, count);
+}
+
+void updater_end(struct updater *u) {
+  if (u->average) updater_each_state(u->plan, u->average + u->plan->range, u->average_rate, average_state);
+}
+
 /* ---- Clipping by the norm ---- */
 
 static int64_t ranges(const struct updater *u) { return (u->plan->range + SUM_RANGE - 1) / SUM_RANGE; }
@@ -147,7 +189,6 @@ static void step_range(void *context, int64_t task, int thread) {
   updater_take(context, u->plan->gradients + from, range_end(u, from) - from);
 }
 
-/* Zones are in the order of the net's weights. */
 static cnn_status not_finite(const struct updater *u) {
   for (int i = 0; i < u->zone_count; i++) {
     const struct zone *zone = &u->zones[i];
@@ -155,7 +196,7 @@ static cnn_status not_finite(const struct updater *u) {
     if (zone->lr > 0 && !isfinite(u->plan->kernels->sum_squares(gradient, u->real + zone->from / BLOCK,
                                                                 zone->to - zone->from)))
       return CNN_FAIL(CNN_E_NUMERIC, "the gradient of '%s' is not finite; try a smaller learning rate",
-                      u->plan->net->weights[i].name);
+                      zone->name);
   }
   return CNN_OK;
 }

@@ -10,6 +10,7 @@
 
 /* Floats from .. to - 1 of the plan's weights: one weight of one brick. */
 struct zone {
+  const char *name; /* "conv1.bias"; the net's */
   int64_t from, to;
   double lr, decay; /* factor of the learning rate; weight decay */
 };
@@ -22,7 +23,7 @@ struct updater {
   struct zone *zones; /* in ascending order */
   int zone_count;
   float *moment[2];
-  float *average;  /* of weights; NULL: none */
+  float *average;  /* of weights, then of states; NULL: none */
   uint16_t *real;  /* of each block of 16 weights, a bit for each that is no filling; NULL: not needed */
   double *squares; /* of each SUM_RANGE floats: the sum of squares of their gradients */
 
@@ -46,11 +47,20 @@ void updater_init(struct updater *u, cnn_plan *plan, const struct optimizer *opt
 void updater_carve(struct updater *u, struct carver *carver);
 void updater_fill(struct updater *u); /* once, when there is memory */
 
+/* What layers keep beside weights, as running means: how many floats, in the order of bricks; and run() for
+ * each piece of them beside its piece of `kept`, which is as long. */
+int64_t updater_states(const cnn_plan *plan);
+void updater_each_state(const cnn_plan *plan, float *kept, float rate,
+                        void (*run)(const cnn_plan *plan, float *state, float *kept, int64_t count,
+                                    float rate));
+
 /* A step, whose learning rate is u->lr: begin, then either each range by updater_take(), a hook whose context
  * is the updater, or, where updater_waits(), all by updater_finish() after the last gradient. */
 void updater_begin(struct updater *u);
 bool updater_waits(const struct updater *u);
 void updater_take(void *context, const float *gradient, int64_t count);
+void updater_leave(void *context, const float *gradient, int64_t count); /* the hook where it waits */
+void updater_end(struct updater *u);                                     /* after the step */
 cnn_status updater_finish(struct updater *u); /* CNN_E_NUMERIC names a weight whose gradient is not finite */
 
 #endif

@@ -169,6 +169,11 @@ report 'summary --json is JSON' $?
 "$program" summary small.net --batch 100 --json >a && "$program" summary small.net --batch 200 --json >b
 [[ $(sed 's/.*"total"://; s/}.*//' a) -lt $(sed 's/.*"total"://; s/}.*//' b) ]]
 report 'a larger batch takes more memory' $?
+printf 'input shape=1x4x4\nconv filters=2 kernel=1\nrelu from=input1\nconv filters=2 kernel=1\nadd from=conv1,conv2\n' >branch.net
+check 'summary of branches' 0 '^add1 +add +2x4x4 +0 +0  from conv1, conv2$' '' summary branch.net
+check 'summary of branches --json' 0 '"kind":"add","output":\[2,4,4\],"parameters":0,"multiply_adds":0,"inputs":\["conv1","conv2"\]' '' summary branch.net --json
+check 'gradcheck of branches' 0 '^add1 +input +128 .* ok$' '' gradcheck branch.net
+check 'layers of several inputs' 0 'takes 2 to 8 inputs' '' layers concat
 check 'unknown network names the nearest' 1 '' "^cnn: .*simple-conv-net" summary simple-conv-ent
 check 'missing .net file' 1 '' "^cnn: .*'?nothere.net'?.*" summary nothere.net
 printf 'input shape=1x8x8\nconv filtres=3 kernel=3\n' >bad.net

@@ -104,7 +104,7 @@ static void same_bits(const struct probe *p, int parts, const struct engine *e, 
 static void check_way(const struct probe *p, const char *layer, const char *words, struct way way) {
   char what[128];
   snprintf(what, sizeof what, "%s in=%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 " group %" PRId64 "%s",
-           layer, p->in.n, p->in.c, p->in.h, p->in.w, way.group, way.inside ? ", inside" : "");
+           layer, p->in[0].n, p->in[0].c, p->in[0].h, p->in[0].w, way.group, way.inside ? ", inside" : "");
   way.threads = 1;
   struct engine first = engine_run(p, layer, words, way);
   compare(p, &first, what, words);
@@ -136,7 +136,8 @@ static bool check(const char *layer, cnn_shape in, int64_t group, const char *fo
   va_start(arguments, format);
   int used = vsnprintf(words, sizeof words, format, arguments);
   va_end(arguments);
-  if (strcmp(layer, "conv") == 0 || strcmp(layer, "affine") == 0) /* weights are set later, not drawn */
+  if (strcmp(layer, "conv") == 0 || strcmp(layer, "affine") == 0 ||
+      strcmp(layer, "table-conv") == 0) /* weights are set later, not drawn */
     snprintf(words + used, sizeof words - (size_t)used, " init=zeros");
   struct probe *p;
   cnn_status status = probe_new(layer, words, in, 7, 1, &p);
@@ -283,6 +284,16 @@ static void conv_random(void **state) {
 }
 
 /* Few weights go group by group, many (above 16384) in parts over all images. */
+static void table_conv(void **state) {
+  (void)state;
+  for (int w = 1; w <= 12; w++)
+    for (int kernel = 1; kernel <= 4; kernel++)
+      for (int pad = 0; pad < kernel; pad++)
+        check("table-conv", (cnn_shape){1 + w % 3, w > 9 ? 18 : 3, 1 + w % 5, w}, w % 3,
+              "kernel=%dx%d pad=%dx%d connections=0-2/1/0,2/2/0-1/1-2/1/1/0-2/1/0,2/2/0-1/1-2/1/1/0-2",
+              1 + kernel / 2, kernel, kernel / 2, pad);
+}
+
 static void affine(void **state) {
   (void)state;
   static const int batches[] = {1, 2, 3, 4, 47, 48, 49, 64, 65, 96, 97};
@@ -335,8 +346,8 @@ static void dropout(void **state) {
 
 static void pools(void **state) {
   (void)state;
-  static const char *const kinds[] = {"maxpool", "avgpool"};
-  for (int i = 0; i < 2; i++)
+  static const char *const kinds[] = {"maxpool", "avgpool", "subsample"};
+  for (int i = 0; i < 3; i++)
     for (int h = 1; h <= 9; h++)
       for (int w = h; w <= 10; w += 1 + h / 3) {
         const char *kind = kinds[i];
@@ -347,17 +358,26 @@ static void pools(void **state) {
             if (kernel == 1) continue;
             check(kind, in, 0, "kernel=%d stride=%d pad=%d round=ceil", kernel, stride, kernel / 2);
             check(kind, in, 0, "kernel=%dx1 stride=%d pad=%dx0 round=ceil%s", kernel, stride, kernel - 1,
-                  i ? " count_pad=yes" : "");
+                  i == 1 ? " count_pad=yes" : "");
           }
       }
 }
 
+static void global_pools(void **state) {
+  (void)state;
+  for (int w = 1; w <= 34; w++)
+    for (int h = 1; h <= 3; h++) {
+      CHECK("global-avgpool", 2, 1 + w % 18, h, w, "%s", "");
+      CHECK("global-maxpool", 2, 1 + w % 18, h, w, "%s", "");
+    }
+}
+
 static void elements(void **state) {
   (void)state;
-  static const char *const kinds[] = {"relu", "sigmoid", "tanh", "softmax", "flatten"};
-  for (int i = 0; i < 5; i++)
+  static const char *const kinds[] = {"relu", "sigmoid", "tanh", "leaky-relu", "elu", "softmax", "flatten"};
+  for (int i = 0; i < 7; i++)
     for (int c = 1; c <= 34; c++) CHECK(kinds[i], 2, c, 1, 1 + c % 3, "%s", "");
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 5; i++)
     for (int c = 7; c <= 25; c++)
       for (int w = 63; w <= 129; w += 1 + c % 2) {
         if (c % 8 < 2 || c % 8 == 7) CHECK(kinds[i], 1, c, 1, w, "%s", "");
@@ -367,10 +387,11 @@ static void elements(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(products),    cmocka_unit_test(conv_tails),  cmocka_unit_test(conv_windows),
-      cmocka_unit_test(conv_groups), cmocka_unit_test(conv_images), cmocka_unit_test(conv_parts),
-      cmocka_unit_test(conv_random), cmocka_unit_test(affine),      cmocka_unit_test(lrn),
-      cmocka_unit_test(dropout),     cmocka_unit_test(pools),       cmocka_unit_test(elements),
+      cmocka_unit_test(products),     cmocka_unit_test(conv_tails),  cmocka_unit_test(conv_windows),
+      cmocka_unit_test(conv_groups),  cmocka_unit_test(conv_images), cmocka_unit_test(conv_parts),
+      cmocka_unit_test(conv_random),  cmocka_unit_test(table_conv),  cmocka_unit_test(affine),
+      cmocka_unit_test(lrn),          cmocka_unit_test(dropout),     cmocka_unit_test(pools),
+      cmocka_unit_test(global_pools), cmocka_unit_test(elements),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,15 +62,16 @@ static inline struct engine engine_run(const struct probe *p, const char *layer,
                                        struct way way) {
   struct engine e = {.net = cnn_net_new()};
   const struct kernel_table *best;
-  char shape[64];
   assert_non_null(e.net);
   ok(kernels_pick(&best));
-  snprintf(shape, sizeof shape, "shape=%" PRId64 "x%" PRId64 "x%" PRId64, p->in.c, p->in.h, p->in.w);
-  ok(cnn_net_add(e.net, "input", shape));
-  if (way.inside) ok(cnn_net_add(e.net, "maxpool", "kernel=1"));
-  ok(cnn_net_add(e.net, layer, words));
+  if (way.inside) {
+    ok(probe_net(e.net, "maxpool", "kernel=1", p->in, 1));
+    ok(cnn_net_add(e.net, layer, words));
+  } else {
+    ok(probe_net(e.net, layer, words, p->in, p->inputs));
+  }
   cnn_plan_options options = {.mode = way.infer ? CNN_INFER : CNN_TRAIN,
-                              .batch = p->in.n,
+                              .batch = p->out.n,
                               .seed = p->plan->options.seed,
                               .threads = way.threads,
                               .group = way.group,
@@ -81,20 +82,20 @@ static inline struct engine engine_run(const struct probe *p, const char *layer,
   for (int w = 0; w < cnn_net_weight_count(e.net); w++)
     ok(cnn_plan_set_weight(e.plan, e.net->weights[w].name, p->weight[w], p->count[PROBE_WEIGHT + w]));
   const struct step *last = &e.plan->steps[e.net->count - 1];
-  view_write(&e.plan->steps[0].y, 0, p->in.n, p->x);
-  engine_spoil(&e.plan->steps[0].y, 0, p->in.n);
+  probe_write(p, e.plan);
+  for (int k = 0; k < p->inputs; k++) engine_spoil(&e.plan->steps[k].y, 0, p->out.n);
   if (way.infer)
-    exec_forward(e.plan, p->in.n, NULL);
+    exec_forward(e.plan, p->out.n, NULL);
   else
-    exec_gradient(e.plan, p->in.n,
+    exec_gradient(e.plan, p->out.n,
                   &(struct hooks){.scored = engine_scored, .context = &(struct engine_hook){&e, p}});
   for (int i = 0; i < PROBE_PARTS; i++) {
     e.part[i] = malloc((size_t)p->count[i] * sizeof(float) + 1);
     assert_non_null(e.part[i]);
   }
-  view_read(&last->y, 0, p->in.n, e.part[PROBE_OUTPUT]);
+  view_read(&last->y, 0, p->out.n, e.part[PROBE_OUTPUT]);
   if (way.infer) return e;
-  view_read(&e.plan->steps[1].dx[0], 0, p->in.n, e.part[PROBE_INPUT]);
+  probe_read(p, e.plan, p->inputs, e.part[PROBE_INPUT]);
   for (int w = 0; w < cnn_net_weight_count(e.net); w++)
     ok(cnn_plan_get_gradient(e.plan, e.net->weights[w].name, e.part[PROBE_WEIGHT + w],
                              p->count[PROBE_WEIGHT + w]));

@@ -320,6 +320,30 @@ static void bits_lrn_backward(const struct kernel_table *table, float *in, float
   table->lrn_backward(&p, out, in + POOL / 2, in + POOL / 4, in, draw(random, 1, LRN_PIXELS + 4));
 }
 
+static void bits_channel_sums(const struct kernel_table *table, float *in, float *out,
+                              struct random *random) {
+  table->channel_sums(out, in, draw(random, 1, COUNT / BLOCK));
+}
+
+static void bits_channel_products(const struct kernel_table *table, float *in, float *out,
+                                  struct random *random) {
+  const float *dy = draw(random, 0, 1) ? in + COUNT : NULL;
+  table->channel_products(out, out + BLOCK, dy, in, in + 2 * COUNT, draw(random, 1, COUNT / BLOCK));
+}
+
+static void bits_channel_scale(const struct kernel_table *table, float *in, float *out,
+                               struct random *random) {
+  const float *each = in + COUNT;
+  table->channel_scale(out, in, each, each + BLOCK, each + 2 * BLOCK, draw(random, 0, COUNT / BLOCK));
+}
+
+static void bits_channel_scale_backward(const struct kernel_table *table, float *in, float *out,
+                                        struct random *random) {
+  const float *each = in + 2 * COUNT;
+  table->channel_scale_backward(out, in, in + COUNT, each, each + BLOCK, each + 2 * BLOCK, each + 3 * BLOCK,
+                                draw(random, 0, COUNT / BLOCK));
+}
+
 static void bits_dropout(const struct kernel_table *table, float *in, float *out, struct random *random) {
   struct dropout d = {.rng = rng_stream((uint64_t)draw(random, 0, 1LL << 31) << 31, RNG_DROPOUT,
                                         (uint32_t)draw(random, 0, 1000)),
@@ -392,6 +416,8 @@ static void bits_sum_squares(const struct kernel_table *table, float *in, float 
   out[0] = (float)sum;
   out[1] = (float)(sum - (double)out[0]);
 }
+
+#include "bits_layers.h"
 
 /* A kernel without a case here does not compile. */
 static const struct {

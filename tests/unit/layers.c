@@ -17,93 +17,110 @@
 #include "instruction_sets.h"
 #include "net/probe.h"
 
-/* "in=2x3x8x8 filters=4 ..." into the shape and the rest. */
-static const char *parse_example(const char *example, cnn_shape *in) {
-  int64_t *dim[4] = {&in->n, &in->c, &in->h, &in->w};
-  assert_int_equal(strncmp(example, "in=", 3), 0);
-  char *end = (char *)example + 2; /* before the first number stands '=', before the others 'x' */
-  for (int i = 0; i < 4; i++) {
-    assert_int_equal(*end, i ? 'x' : '=');
-    *dim[i] = strtoll(end + 1, &end, 10);
-    assert_true(*dim[i] > 0);
-  }
-  return end;
+struct example {
+  const struct layer_class *class;
+  const char *name, *words;
+  cnn_shape in[MAX_INPUTS];
+  int inputs;
+};
+
+/* "in=2x3x8x8,2x4x8x8 filters=4 ..." into shapes and the rest. */
+static struct example parse_example(const struct layer_class *class, const char *text) {
+  struct example e = {.class = class, .name = class->name};
+  assert_int_equal(strncmp(text, "in=", 3), 0);
+  char *end = (char *)text + 2;
+  do { /* before the first number stands '=' or ',', before the others 'x' */
+    cnn_shape *in = &e.in[e.inputs++];
+    int64_t *dim[4] = {&in->n, &in->c, &in->h, &in->w};
+    for (int i = 0; i < 4; i++) {
+      if (i) assert_int_equal(*end, 'x');
+      *dim[i] = strtoll(end + 1, &end, 10);
+      assert_true(*dim[i] > 0);
+    }
+  } while (*end == ',' && e.inputs < MAX_INPUTS);
+  e.words = end;
+  return e;
 }
 
-static struct probe *probe(const struct layer_class *class, const char *words, cnn_shape in, int threads) {
+static struct probe *probe(const struct example *e, int threads) {
   struct probe *p;
-  if (probe_new(class->name, words, in, 7, threads, &p) != CNN_OK)
-    fail_msg("%s%s: %s", class->name, words, cnn_why());
+  if (probe_new_inputs(e->name, e->words, e->in, e->inputs, 7, threads, &p) != CNN_OK)
+    fail_msg("%s%s: %s", e->name, e->words, cnn_why());
   return p;
 }
 
-static void check_values(const struct layer_class *class, const char *words, cnn_shape in) {
-  struct probe *p = probe(class, words, in, 1);
+static void check_values(const struct example *e) {
+  struct probe *p = probe(e, 1);
   for (int part = 0; part < PROBE_PARTS; part++) {
     if (!p->count[part]) continue;
     double engine = probe_engine_error(p, part);
     double oracle = part == PROBE_OUTPUT ? 0 : probe_oracle_error(p, part, 30);
     if (!(engine < 5e-6))
-      fail_msg("%s%s: %s: engine differs from the plain loops by %g", class->name, words, probe_names[part],
+      fail_msg("%s%s: %s: engine differs from the plain loops by %g", e->name, e->words, probe_names[part],
                engine);
     if (!(oracle < 1e-6))
-      fail_msg("%s%s: %s: plain loops differ from central differences by %g", class->name, words,
+      fail_msg("%s%s: %s: plain loops differ from central differences by %g", e->name, e->words,
                probe_names[part], oracle);
   }
   probe_free(p);
 }
 
-static void check_same(const struct layer_class *class, const char *words, const struct probe *a,
-                       const struct probe *b, const char *what) {
+static void check_same(const struct example *e, const struct probe *a, const struct probe *b,
+                       const char *what) {
   for (int part = 0; part < PROBE_PARTS; part++)
     if (memcmp(a->engine[part], b->engine[part], (size_t)a->count[part] * sizeof(float)))
-      fail_msg("%s%s: %s: other bits with %s", class->name, words, probe_names[part], what);
+      fail_msg("%s%s: %s: other bits with %s", e->name, e->words, probe_names[part], what);
 }
 
-static void check_bits(const struct layer_class *class, const char *words, cnn_shape in) {
+static void check_bits(const struct example *e) {
   const struct kernel_table *best;
   assert_int_equal(kernels_pick(&best), CNN_OK);
-  struct probe *p = probe(class, words, in, 1);
+  struct probe *p = probe(e, 1);
   for (int i = 0; i < SETS; i++) {
     const struct kernel_table *table = kernels_find(instruction_sets[i]);
     if (!table) continue;
     kernels_use(table);
-    struct probe *other = probe(class, words, in, 2);
+    struct probe *other = probe(e, 2);
     kernels_use(best);
-    check_same(class, words, p, other, table->name);
+    check_same(e, p, other, table->name);
     probe_free(other);
   }
   for (int threads = 2; threads <= 7; threads += threads == 3 ? 4 : 1) {
     char what[32];
     snprintf(what, sizeof what, "%d threads", threads);
-    struct probe *other = probe(class, words, in, threads);
-    check_same(class, words, p, other, what);
+    struct probe *other = probe(e, threads);
+    check_same(e, p, other, what);
     probe_free(other);
   }
   probe_free(p);
 }
 
-static void check_text(const struct layer_class *class, const char *words, cnn_shape in) {
-  char shape[64];
-  snprintf(shape, sizeof shape, "shape=%" PRId64 "x%" PRId64 "x%" PRId64, in.c, in.h, in.w);
+/* Several inputs are one and the same here: text knows a single network's input. */
+static void check_text(const struct example *e) {
+  char shape[64], words[512];
+  snprintf(shape, sizeof shape, "shape=%" PRId64 "x%" PRId64 "x%" PRId64, e->in[0].c, e->in[0].h, e->in[0].w);
+  int used = snprintf(words, sizeof words, "%s", e->words);
+  for (int k = 0; e->inputs > 1 && k < e->inputs; k++)
+    used += snprintf(words + used, sizeof words - (size_t)used, "%sinput1", k ? "," : " from=");
   cnn_net *net = cnn_net_new(), *again;
   assert_int_equal(cnn_net_add(net, "input", shape), CNN_OK);
-  assert_int_equal(cnn_net_add(net, class->name, words), CNN_OK);
+  assert_int_equal(cnn_net_add(net, e->name, words), CNN_OK);
   char text[1024];
   snprintf(text, sizeof text, "%s", cnn_net_text(net));
   assert_int_equal(cnn_net_parse(text, "again", &again), CNN_OK);
   assert_string_equal(cnn_net_text(again), text);
-  assert_memory_equal(net->bricks[1].config, again->bricks[1].config, class->config_size);
+  assert_memory_equal(net->bricks[1].config, again->bricks[1].config, e->class->config_size);
+  assert_memory_equal(net->bricks[1].from, again->bricks[1].from, sizeof net->bricks[1].from);
   cnn_net_free(net);
   cnn_net_free(again);
 }
 
 /* Fail the first allocation, the second, ... until one run needs no more. */
-static void check_allocations(const struct layer_class *class, const char *words, cnn_shape in) {
+static void check_allocations(const struct example *e) {
   struct probe *p = NULL;
   for (long successes = 0;; successes++) {
     mem_fail_after(successes);
-    cnn_status status = probe_new(class->name, words, in, 7, 1, &p);
+    cnn_status status = probe_new_inputs(e->name, e->words, e->in, e->inputs, 7, 1, &p);
     mem_fail_after(-1);
     if (status == CNN_OK) break;
     assert_int_equal(status, CNN_E_MEMORY);
@@ -112,24 +129,24 @@ static void check_allocations(const struct layer_class *class, const char *words
   probe_free(p);
 }
 
-static void check_no_allocation(const struct layer_class *class, const char *words, cnn_shape in) {
-  struct probe *p = probe(class, words, in, 2);
+static void check_no_allocation(const struct example *e) {
+  struct probe *p = probe(e, 2);
   long before = mem_count();
-  exec_gradient(p->plan, in.n, NULL);
-  exec_forward(p->plan, in.n, NULL);
+  exec_gradient(p->plan, e->in[0].n, NULL);
+  exec_forward(p->plan, e->in[0].n, NULL);
   assert_int_equal(mem_count(), before);
   probe_free(p);
 }
 
-static void each_example(void (*check)(const struct layer_class *class, const char *words, cnn_shape in)) {
+static void each_example(void (*check)(const struct example *e)) {
   for (const struct layer_class *const *class = layer_classes; *class; class ++) {
     if ((*class)->inputs == 0) continue;
     assert_non_null((*class)->examples);
     assert_non_null((*class)->examples[0]);
-    for (const char *const *example = (*class)->examples; *example; example++) {
-      cnn_shape in;
-      const char *words = parse_example(*example, &in);
-      check(*class, words, in);
+    for (const char *const *text = (*class)->examples; *text; text++) {
+      struct example e = parse_example(*class, *text);
+      assert_in_range(e.inputs, (*class)->inputs, layer_most_inputs(*class));
+      check(&e);
     }
   }
 }
@@ -191,7 +208,7 @@ static void random_windows(void **state) {
                  in.c, in.h, in.w, words, probe_names[part], error, norm);
     }
     probe_free(p);
-    check_bits(class, words, in);
+    check_bits(&(struct example){class, class->name, words, {in}, 1});
     done++;
   }
 }
@@ -297,7 +314,7 @@ static void lrn_sees_real_channels(void **state) {
     snprintf(words, sizeof words, " size=5 alpha=1");
     const struct layer_class *class;
     assert_int_equal(layer_find("lrn", &class), CNN_OK);
-    struct probe *p = probe(class, words, (cnn_shape){1, channels, 2, 3}, 1);
+    struct probe *p = probe(&(struct example){class, class->name, words, {{1, channels, 2, 3}}, 1}, 1);
     struct step *step = &p->plan->steps[1];
     struct shard shard = {.n1 = 1, .batch = 1};
     float y[40 * 6], dx[40 * 6];

@@ -349,6 +349,42 @@ static void stops_early_with_the_best(void **state) {
   }
 }
 
+/* With batchnorm: running means are followed also where clipping waits, and are those of the best epoch. */
+static void states_go_with_weights(void **state) {
+  (void)state;
+  static const char net[] =
+      "input shape=1x8x8\nconv filters=20 kernel=3 init=he\nbatchnorm\nrelu\nmaxpool kernel=2 stride=2\n"
+      "affine units=5 init=xavier\nsoftmax\n";
+  for (int way = 0; way < 3; way++) {
+    struct watched watched = {0};
+    cnn_train_options o = train_options();
+    o.epochs = 12;
+    o.optimizer = "sgd";
+    o.lr = 2;
+    o.validation = 12;
+    o.patience = 2;
+    o.clip_norm = way == 1 ? 5 : 0;
+    o.ema = way == 2 ? 0.5 : 0;
+    o.on_progress = watch;
+    o.context = &watched;
+    struct training_run run = new_run(net, plan_options(), o);
+    watched.plan = run.plan;
+    ok(cnn_trainer_run(run.trainer));
+    int64_t count;
+    float mean[20], *now = all(run.plan, cnn_plan_get_weight, &count); /* running ones too */
+    assert_memory_equal(now, watched.weights, (size_t)count * sizeof *now);
+    ok(cnn_plan_get_weight(run.plan, "batchnorm1.running_mean", mean, 20));
+    assert_true(mean[0] != 0);
+    cnn_evaluation e;
+    ok(cnn_trainer_evaluate(run.trainer, CNN_SPLIT_VALIDATION, 0, &e));
+    assert_true(e.loss == cnn_trainer_best(run.trainer).loss);
+    assert_true(cnn_trainer_best(run.trainer).stopped);
+    free(now);
+    free(watched.weights);
+    run_free(&run);
+  }
+}
+
 static void plateau_lowers_the_rate(void **state) {
   (void)state;
   cnn_train_options o = train_options();
@@ -436,6 +472,7 @@ int main(void) {
       cmocka_unit_test(images_held_back),
       cmocka_unit_test(trains_on_the_others),
       cmocka_unit_test(stops_early_with_the_best),
+      cmocka_unit_test(states_go_with_weights),
       cmocka_unit_test(plateau_lowers_the_rate),
       cmocka_unit_test(options),
       cmocka_unit_test(filled_in),

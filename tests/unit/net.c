@@ -67,10 +67,13 @@ static void built_in_sizes(void **state) {
   } nets[] = {{"simple-conv-net", 433890, 865000},
               {"mlp5", 109810, 109400},
               {"lenet5", 61706, 416520},
+              {"lenet5-1998", 60850, 328096},
               {"lenet", 431080, 2293000},
+              {"mobile", 135306, 16525824},
               {"deep-conv-net", 123552, 8772340},
               {"alexnet", 60965224, 724406816},
-              {"alexnet-torchvision", 61100840, 714188480}};
+              {"alexnet-torchvision", 61100840, 714188480},
+              {"resnet20", 272474, 40813184}};
   enum { NETS = sizeof nets / sizeof *nets };
   int count = 0;
   while (cnn_net_builtin(count)) count++;
@@ -232,7 +235,7 @@ static void mistakes(void **state) {
       {INPUT "\n\nabcdefgh", CNN_E_KEY, "t:4: unknown layer 'abcdefgh'; `cnn layers` lists them"},
       {INPUT "Conv filters=1 kernel=3", CNN_E_KEY, "t:2: unknown layer 'Conv'; did you mean 'conv'?"},
       {INPUT "conv filters=1 kernal=3", CNN_E_KEY, "t:2: conv: unknown key 'kernal'; did you mean 'kernel'?"},
-      {INPUT "relu x=1", CNN_E_KEY, "t:2: relu: unknown key 'x'; relu knows name"},
+      {INPUT "relu x=1", CNN_E_KEY, "t:2: relu: unknown key 'x'; relu knows name, from"},
       {INPUT "conv kernel=3", CNN_E_KEY, "t:2: conv: key 'filters' is missing: output channels (FN)"},
       {"input\n", CNN_E_KEY,
        "t:1: input: key 'shape' is missing: channels, height and width of one image, as in 1x28x28"},

@@ -18,21 +18,11 @@ static enum class class_of(double v) {
 
 /* The plain loops again, on what the probe's values now are. */
 static void run_naive(const struct probe *p) {
-  const struct brick *brick = &p->net->bricks[1];
-  struct naive naive = {.config = brick->config,
-                        .in = &p->in,
-                        .out = p->out,
-                        .x = {p->x64},
-                        .y = p->naive[PROBE_OUTPUT],
-                        .chance = &p->plan->chance,
-                        .stream = 1};
-  for (int w = 0; w < MAX_WEIGHTS; w++) {
-    naive.weight[w] = p->weight64[w];
+  for (int w = 0; w < MAX_WEIGHTS; w++)
     for (int64_t i = 0; p->weight[w] && i < p->count[PROBE_WEIGHT + w]; i++)
       p->weight64[w][i] = (double)p->weight[w][i];
-  }
   for (int64_t i = 0; i < p->count[PROBE_INPUT]; i++) p->x64[i] = (double)p->x[i];
-  brick->class->naive(&naive);
+  probe_naive(p, p->naive[PROBE_OUTPUT], false);
 }
 
 /* limit: how far finite outputs may be from the plain loops'; INFINITY: any. */
@@ -78,7 +68,7 @@ static void check_output(const struct probe *p, const char *layer, const char *w
 
 static const struct {
   const char *layer, *words;
-  cnn_shape in;
+  cnn_shape in; /* of each input: a layer that takes several gets two */
 } cases[] = {
     {"conv", "kernel=3 pad=1 filters=18", {2, 3, 5, 4}},
     {"conv", "kernel=3 pad=1 filters=5", {9, 17, 2, 2}},
@@ -86,6 +76,10 @@ static const struct {
     {"conv", "kernel=3x2 stride=2 pad=1 dilation=2 round=floor filters=9 groups=3 bias=no", {3, 6, 7, 6}},
     {"conv", "kernel=1 filters=3", {2, 400, 2, 1}},
     {"conv", "kernel=3 pad=1 filters=33", {3, 17, 6, 6}},
+    {"conv", "kernel=3 pad=1 filters=18 groups=18", {2, 18, 5, 4}},
+    {"conv", "kernel=2x3 pad=3 stride=2 round=floor filters=5 groups=5", {3, 5, 4, 9}},
+    {"table-conv", "kernel=3 pad=1 connections=0-2/1/0,2/2", {2, 3, 5, 4}},
+    {"table-conv", "kernel=2 connections=0-16/3,16/0", {3, 17, 3, 3}},
     {"affine", "units=18", {3, 5, 2, 2}},
     {"affine", "units=1", {1, 17, 1, 1}},
     {"affine", "units=130", {50, 130, 1, 1}},
@@ -96,9 +90,17 @@ static const struct {
     {"avgpool", "kernel=2 stride=2", {2, 17, 6, 4}},
     {"avgpool", "kernel=3 stride=2 pad=1 round=floor", {2, 5, 7, 9}},
     {"avgpool", "kernel=3 stride=2 pad=1 round=ceil count_pad=yes", {2, 5, 7, 9}},
+    {"subsample", "kernel=2", {2, 17, 6, 4}},
+    {"subsample", "kernel=3 stride=2 pad=1 round=floor", {2, 5, 7, 9}},
+    {"global-maxpool", "", {2, 19, 3, 5}},
+    {"global-avgpool", "", {2, 19, 3, 5}},
     {"relu", "", {2, 19, 3, 5}},
+    {"leaky-relu", "slope=0.25", {2, 19, 3, 5}},
+    {"elu", "", {2, 19, 3, 5}},
+    {"elu", "alpha=0.5", {2, 19, 3, 5}},
     {"sigmoid", "", {2, 19, 3, 5}},
     {"tanh", "", {2, 19, 3, 5}},
+    {"tanh", "scale=1.7159 slope=0.66666667", {2, 19, 3, 5}},
     {"softmax", "", {9, 19, 2, 3}},
     {"softmax", "", {9, 4, 1, 1}},
     {"flatten", "", {2, 19, 3, 5}},
@@ -110,12 +112,17 @@ static const struct {
     {"lrn", "size=7 alpha=1 beta=1.25 alpha_of=sum", {2, 19, 3, 6}},
     {"lrn", "size=5 alpha=1 beta=0", {2, 19, 3, 6}},
     {"lrn", "size=5 alpha=0 beta=0.5", {2, 19, 3, 6}},
+    {"add", "", {2, 19, 3, 5}},
+    {"concat", "", {2, 19, 3, 5}},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
 static struct probe *new_probe(int k, uint64_t seed) {
   struct probe *p;
-  if (probe_new(cases[k].layer, cases[k].words, cases[k].in, seed, 1, &p) != CNN_OK)
+  const struct layer_class *class;
+  cnn_shape in[2] = {cases[k].in, cases[k].in};
+  ok(layer_find(cases[k].layer, &class));
+  if (probe_new_inputs(cases[k].layer, cases[k].words, in, class->inputs, seed, 1, &p) != CNN_OK)
     fail_msg("%s %s: %s", cases[k].layer, cases[k].words, cnn_why());
   return p;
 }

@@ -148,8 +148,10 @@ static bool next_line(FILE *file, char *line, int size) {
 }
 
 static double next_number(FILE *file) {
-  double value;
-  assert_int_equal(fscanf(file, "%lf", &value), 1);
+  char word[64], *end;
+  assert_int_equal(fscanf(file, " %63s", word), 1);
+  double value = strtod(word, &end);
+  if (*end) fail_msg("'%s' in the golden file is no number", word);
   return value;
 }
 
@@ -180,24 +182,24 @@ static double check_weight(FILE *golden, const struct training_run *run, const s
   return relative;
 }
 
-/* The factors of one line: `schedule TEXT | warmup epochs epoch`, or after `measures` those of plateau. */
+/* The factors of one line: `schedule TEXT | warmup epochs epoch`, and before each of plateau's a measure. */
 static double check_schedule(FILE *golden, char *line) {
   char *bar = strchr(line, '|');
   struct schedule schedule;
   struct plateau plateau = {.factor = 1};
-  double warmup, most = 0;
-  int epochs, epoch;
   assert_non_null(bar);
   *bar = 0;
-  assert_int_equal(sscanf(bar + 1, "%lf %d %d", &warmup, &epochs, &epoch), 3);
+  double warmup = strtod(bar + 1, &bar), most = 0;
+  long epochs = strtol(bar, &bar, 10), epoch = strtol(bar, &bar, 10);
+  assert_true(epochs > 0 && epoch > 0 && !*bar);
   ok(schedule_read(line + strlen("schedule "), warmup, epochs, epoch, &schedule));
   bool measured = schedule_is_plateau(&schedule);
-  for (int step = 0; step < epochs * epoch; step++) {
+  for (long step = 0; step < epochs * epoch; step++) {
     if (measured) schedule_measured(&schedule, &plateau, next_number(golden));
     double torch = next_number(golden), factor = schedule_factor(&schedule, step) * plateau.factor;
     double difference = fabs(factor - torch);
     if (!(difference <= most_factor_difference))
-      fail_msg("%s: step %d: the factor is %.17g, PyTorch's is %.17g", line, step, factor, torch);
+      fail_msg("%s: step %ld: the factor is %.17g, PyTorch's is %.17g", line, step, factor, torch);
     most = fmax(most, difference);
   }
   return most;

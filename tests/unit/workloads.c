@@ -32,6 +32,7 @@ static const struct workload {
     {"lenet5", 20, 3, 1, 100, 50, 3},
     {"lenet", 20, 2, 1, 100, 30, 3},
     {"deep-conv-net", 7, 2, 1, 100, 20, 1},
+    {"resnet20", 5, 2, 1, 50, 10, 1},
     {"alexnet", 0, 0, 0, 16, 2, 0},
 };
 enum { WORKLOADS = sizeof workloads / sizeof *workloads };

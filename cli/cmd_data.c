@@ -1,5 +1,5 @@
-/* cnn data: the data sets that can be fetched by name; fetches one into the cache folder, or checks the
- * files there by SHA-256. */
+/* cnn data: the data sets that can be fetched by name; fetches one into the cache folder, checks the files
+ * there by SHA-256, or writes a picture of training images and their augmentation. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "options.h"
 #include "output.h"
+#include "sheet.h"
 
 static int list(void) {
   cnn_data_info info;
@@ -33,29 +34,75 @@ static int say_folder(const char *name, const char *state) {
   return EXIT_SUCCESS;
 }
 
+/* "3x32x32" */
+static void read_shape(const char *command, const char *text, cnn_shape *shape) {
+  long long size[3] = {0};
+  const char *at = text;
+  if (!text) return;
+  for (int i = 0; i < 3; i++) {
+    char *end = NULL;
+    size[i] = *at >= '1' && *at <= '9' ? strtoll(at, &end, 10) : 0;
+    if (size[i] < 1 || size[i] > 65535 || *end != (i < 2 ? 'x' : '\0'))
+      usage_error(command, "--image: '%s' is not a shape: channels, height and width, as 3x32x32", text);
+    at = end + 1;
+  }
+  *shape = (cnn_shape){1, size[0], size[1], size[2]};
+}
+
+static int show(const struct sheet *sheet) {
+  cnn_status status = sheet_write(sheet);
+  if (status == CNN_E_MEMORY) return fail_with("out of memory for the sheet");
+  if (status != CNN_OK) return fail();
+  printf("%s: %lld images of %s, each beside %lld drawings of it\n", sheet->out, (long long)sheet->rows,
+         sheet->source, (long long)sheet->columns);
+  return EXIT_SUCCESS;
+}
+
+static const char *read_action(const char *command, const char *action) {
+  static const char *const actions[] = {"list", "fetch", "verify", "show", NULL};
+  for (const char *const *known = actions; *known; known++)
+    if (strcmp(*known, action) == 0) return *known;
+  const char *nearest = nearest_name(action, actions);
+  if (nearest) usage_error(command, "unknown action '%s': did you mean '%s'?", action, nearest);
+  usage_error(command, "unknown action '%s' (one of list, fetch, verify, show)", action);
+}
+
 int cmd_data(int argc, char **argv) {
-  static const char *const actions[] = {"list", "fetch", "verify", NULL};
+  struct sheet sheet = {.out = "sheet.png", .rows = 8, .columns = 8, .seed = 1};
+  const char *image = NULL;
+  const struct option_row rows[] = {
+      ROW_WORD("augment", "TEXT", &sheet.augment, "none", "show: as of cnn train"),
+      ROW_WORD("out", "FILE", &sheet.out, NULL, "show: the PNG file to write"),
+      ROW_WHOLE("rows", "N", &sheet.rows, 1, 1000, NULL, "show: images, a row each"),
+      ROW_WHOLE("columns", "N", &sheet.columns, 1, 1000, NULL, "show: drawings of each image"),
+      ROW_WORD("image", "CxHxW", &image, "the images' own", "show: size of a network's input"),
+      ROW_WHOLE("zoom", "N", &sheet.zoom, 1, 64, "by size", "show: enlarge pixels"),
+      ROW_WHOLE("seed", "N", &sheet.seed, 0, LARGEST_SEED, NULL, "show: of the random numbers"),
+      ROW_END};
   struct command_line line = {
-      .words = "list\nfetch NAME\nverify NAME",
+      .words = "list\nfetch NAME\nverify NAME\nshow DATA",
       .least = 1,
       .most = 2,
-      .about = "List the data sets that have a name, fetch one, or check its files by SHA-256.",
+      .rows = rows,
+      .about =
+          "List the data sets that have a name, fetch one, check its files by SHA-256, or write a picture of "
+          "training images beside what augmentation makes of them.",
       .after =
           "Files go to $CNN_DATA, else $XDG_CACHE_HOME/cnn, else ~/.cache/cnn.\n\n"
-          "Example:\n  cnn data fetch mnist\n"};
+          "Examples:\n  cnn data fetch mnist\n"
+          "  cnn data show mnist --augment \"rotate=10 elastic=sigma:4,alpha:34\" --out sheet.png\n"};
   command_line_parse(&line, argc, argv);
 
-  const char *action = line.word[0], *name = line.word[1];
-  bool is_list = strcmp(action, "list") == 0, is_fetch = strcmp(action, "fetch") == 0;
-  if (!is_list && !is_fetch && strcmp(action, "verify") != 0) {
-    const char *nearest = nearest_name(action, actions);
-    if (nearest) usage_error(argv[0], "unknown action '%s': did you mean '%s'?", action, nearest);
-    usage_error(argv[0], "unknown action '%s' (one of list, fetch, verify)", action);
+  const char *action = read_action(argv[0], line.word[0]), *name = line.word[1];
+  if (strcmp(action, "list") == 0) {
+    if (line.count > 1) usage_error(argv[0], "'%s' is one argument too many", name);
+    return list();
   }
-  if (is_list && line.count > 1) usage_error(argv[0], "'%s' is one argument too many", name);
-  if (!is_list && line.count < 2) usage_error(argv[0], "the data set's name is missing");
-
-  if (is_list) return list();
+  if (line.count < 2) usage_error(argv[0], "the data set's name is missing");
+  read_shape(argv[0], image, &sheet.input);
+  sheet.source = name;
+  if (strcmp(action, "show") == 0) return show(&sheet);
+  bool is_fetch = strcmp(action, "fetch") == 0;
   cnn_status status =
       is_fetch ? cnn_data_fetch(name, print_line, NULL) : cnn_data_verify(name, print_line, NULL);
   return status == CNN_OK ? say_folder(name, is_fetch ? "there" : "right") : fail();

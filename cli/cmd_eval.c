@@ -19,19 +19,21 @@ static void compare_classes(const cnn_model *model, const cnn_dataset *data) {
 }
 
 static cnn_status evaluate(const char *path, const char *source, cnn_split split, int64_t batch,
-                           int64_t threads, int64_t limit, cnn_evaluation *evaluation) {
+                           int64_t threads, int64_t limit, int64_t memory, const char *tta,
+                           cnn_evaluation *evaluation) {
   cnn_model *model = NULL;
   cnn_plan *plan = NULL;
   cnn_dataset *data = NULL;
   cnn_status status = source_model_plan(path, batch, threads, &model, &plan);
   if (status == CNN_OK) {
     cnn_dataset_options options = cnn_dataset_defaults();
-    options.image = cnn_net_input(cnn_model_net(model));
+    options.image = cnn_model_image(model);
+    options.memory = memory;
     status = cnn_dataset_open(source, &options, &data);
   }
   if (status == CNN_OK) {
     compare_classes(model, data);
-    status = cnn_evaluate(plan, data, split, limit, evaluation);
+    status = cnn_evaluate_tta(plan, data, split, limit, tta, evaluation);
   }
   cnn_dataset_free(data);
   cnn_plan_free(plan);
@@ -41,16 +43,19 @@ static cnn_status evaluate(const char *path, const char *source, cnn_split split
 
 int cmd_eval(int argc, char **argv) {
   static const char *const splits[] = {"train", "test", NULL};
-  const char *data = NULL, *split = "test";
-  int64_t batch = 100, threads = 0, limit = 0;
+  const char *data = NULL, *split = "test", *tta = NULL;
+  int64_t batch = 100, threads = 0, limit = 0, memory = 0;
   bool json = false;
-  const struct option_row rows[] = {ROW_DATA(&data),
-                                    ROW_CHOICE("split", "SPLIT", &split, splits, "images to use"),
-                                    ROW_WHOLE("batch", "N", &batch, 1, 1e6, NULL, "images computed together"),
-                                    ROW_THREADS(&threads),
-                                    ROW_LIMIT(&limit),
-                                    ROW_JSON(&json),
-                                    ROW_END};
+  const struct option_row rows[] = {
+      ROW_DATA(&data),
+      ROW_CHOICE("split", "SPLIT", &split, splits, "images to use"),
+      ROW_WHOLE("batch", "N", &batch, 1, 1e6, NULL, "images computed together"),
+      ROW_THREADS(&threads),
+      ROW_LIMIT(&limit),
+      ROW_MEMORY(&memory),
+      ROW_WORD("tta", "TEXT", &tta, "none", "average over looks at an image: flip, shift=1, ten-crop"),
+      ROW_JSON(&json),
+      ROW_END};
   struct command_line line = {
       .words = "MODEL",
       .least = 1,
@@ -62,7 +67,7 @@ int cmd_eval(int argc, char **argv) {
 
   cnn_evaluation evaluation;
   if (evaluate(line.word[0], data, strcmp(split, "train") == 0 ? CNN_SPLIT_TRAIN : CNN_SPLIT_TEST, batch,
-               threads, limit, &evaluation) != CNN_OK)
+               threads, limit, memory, tta, &evaluation) != CNN_OK)
     return fail();
   if (!json) {
     print_evaluation("", &evaluation);

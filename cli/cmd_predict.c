@@ -34,7 +34,7 @@ static cnn_status predictor_new(const char *path, int64_t threads, struct predic
   if (status != CNN_OK) return status;
   const cnn_net *net = cnn_model_net(predictor->model);
   cnn_layer_info last;
-  predictor->x.shape = cnn_net_input(net);
+  predictor->x.shape = cnn_model_image(predictor->model);
   predictor->y.shape = cnn_net_output(net);
   status = cnn_shape_count(predictor->x.shape, &predictor->pixels);
   if (status == CNN_OK) status = cnn_shape_count(predictor->y.shape, &predictor->classes);
@@ -169,7 +169,7 @@ int cmd_predict(int argc, char **argv) {
       .rows = rows,
       .about =
           "Print for each IMAGE, a PNG or JPEG file, its most probable classes and their probabilities. "
-          "Images are resized to the network's input.",
+          "Images are resized to what the model was trained on.",
       .after =
           "Models of MNIST know white digits on black; give --invert for ink on paper.\n\n"
           "Example:\n  cnn predict simple-conv-net.safetensors --invert scan.png\n"};

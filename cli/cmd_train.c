@@ -23,7 +23,7 @@ enum { PATH_SIZE = 4096, WIDTH = 79 };
 struct train {
   /* options */
   const char *name, *source, *loss, *evaluate_train, *measure, *config;
-  int64_t batch, group, threads, seed;
+  int64_t batch, group, threads, seed, memory;
   double momentum;
   const char *out; /* NULL: not saved */
   const char *log;
@@ -135,7 +135,8 @@ static void fill_in(struct train *train) {
 
 /* The file that repeats the run, for --config; where the results go is left out. */
 static bool write_config(const struct train *train, FILE *file) {
-  static const char *const without[] = {"threads", "out", "no-save", "log", "config", "print-config", NULL};
+  static const char *const without[] = {"threads", "memory", "out",          "no-save",
+                                        "log",     "config", "print-config", NULL};
   fprintf(file, "# cnn %s: `cnn train --config FILE` repeats this run.\nnetwork = %s\n", cnn_version(),
           train->name);
   return !strpbrk(train->name, "\r\n") && config_write(file, train->rows, without);
@@ -151,7 +152,9 @@ static int prepare(struct train *train) {
   if (!train->print_config && open_log(train) != EXIT_SUCCESS) return EXIT_FAILURE;
 
   cnn_dataset_options data = cnn_dataset_defaults();
-  data.image = cnn_net_input(train->net);
+  if (cnn_augment_image(train->options.augment, cnn_net_input(train->net), &data.image) != CNN_OK)
+    return fail();
+  data.memory = train->memory;
   if (cnn_dataset_open(train->source, &data, &train->data) != CNN_OK) return fail();
 
   cnn_plan_options plan = cnn_plan_defaults();
@@ -187,10 +190,10 @@ static void print_settings(const char *title, const char *settings) {
   while (*s) {
     char item[256];
     size_t length = 0;
-    bool quoted = false;
+    bool quoted = false; /* within a string everything stays */
     for (; *s && (quoted || *s != ','); s++) {
       if (*s == '"') quoted = !quoted;
-      bool is_gap = (!quoted && *s == ':') || *s == ' ' || *s == '\n';
+      bool is_gap = !quoted && (*s == ':' || *s == ' ' || *s == '\n');
       if (is_gap && length > 0 && item[length - 1] == ' ') continue;
       if (length + 1 < sizeof item && !strchr("{}[]\"", *s)) item[length++] = is_gap ? ' ' : *s;
     }
@@ -225,8 +228,9 @@ static void print_start(const struct train *train) {
     printf("limit     the first %lld images of each\n", (long long)train->options.limit);
   if (held > 0) printf("held back %lld of the training images, to validate on\n", (long long)held);
   print_settings("settings", cnn_trainer_settings(train->trainer));
-  printf("memory    %s planned, %s of data\n", size_text(memory.total, plan_size),
-         size_text(cnn_dataset_bytes(train->data), data_size));
+  printf("memory    %s planned, %s of data%s\n", size_text(memory.total, plan_size),
+         size_text(cnn_dataset_bytes(train->data), data_size),
+         cnn_dataset_streams(train->data) ? ", whose images stream from disk" : "");
   printf("machine   %s, %d thread%s\n", isa, plan.threads, plan.threads == 1 ? "" : "s");
   printf("model     %s\n", train->out ? train->out : "not saved");
   fflush(stdout);
@@ -443,10 +447,15 @@ int cmd_train(int argc, char **argv) {
                 "stop after so many without a better validation, and save the best epoch's weights"),
       ROW_CHOICE("measure", "NAME", &train.measure, measures, "what makes a validation better"),
       ROW_WHOLE("seed", "N", &train.seed, 0, LARGEST_SEED, NULL,
-                "of first weights, order of images, dropout, validation"),
+                "of first weights, order of images, augmentation, dropout, validation"),
       ROW_WHOLE("group", "N", &train.group, 1, 1e6, "by the batch", "images in a gradient group"),
+      ROW_WORD("augment", "TEXT", &options->augment, "none",
+               "draw training images anew: \"shift=2 rotate=10 flip\", see cnn data show"),
+      ROW_WORD("normalize", "TEXT", &options->normalize, "none",
+               "channel, or mean-image; with scale=255 behind it, values are that large"),
       ROW_THREADS(&train.threads),
       ROW_LIMIT(&options->limit),
+      ROW_MEMORY(&train.memory),
       ROW_WORD("eval-train", "N", &train.evaluate_train, evaluated,
                "training images to evaluate after an epoch, all or none"),
       ROW_WORD("out", "FILE", &train.out, "NET.safetensors, numbered where taken",

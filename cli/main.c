@@ -25,7 +25,7 @@ static const struct command commands[] = {
     {"summary", "show a network's shapes, parameters, work and memory", cmd_summary},
     {"gradcheck", "compare backward gradients with numerical ones", cmd_gradcheck},
     {"layers", "list the kinds of layer, or one kind's parameters", cmd_layers},
-    {"data", "list, fetch or verify the data sets", cmd_data},
+    {"data", "list, fetch or verify the data sets, or show images", cmd_data},
     {"bench", "measure images a second and the share of the machine's peak", cmd_bench},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -102,7 +102,7 @@ static void write_help(const struct option_row *row, char *text, size_t size) {
     snprintf(end, size, " (default %lld)", (long long)*(const int64_t *)row->value);
   else if (row->kind == OPTION_NUMBER)
     snprintf(end, size, " (default %g)", *(const double *)row->value);
-  else if (row->kind != OPTION_SWITCH && *(const char *const *)row->value)
+  else if (row->kind != OPTION_SWITCH && row->kind != OPTION_BYTES && *(const char *const *)row->value)
     snprintf(end, size, " (default %s)", *(const char *const *)row->value);
 }
 
@@ -150,6 +150,19 @@ static void read_number(const struct place *place, const struct option_row *row,
   *(double *)row->value = value;
 }
 
+static void read_bytes(const struct place *place, const struct option_row *row, const char *text) {
+  static const char units[] = "KMGT";
+  char *end = NULL;
+  double value = strtod(text, &end);
+  const char *unit = *end ? strchr(units, *end) : NULL;
+  if (strspn(text, "0123456789.") != (size_t)(end - text) || end == text || (*end && (!unit || end[1])))
+    bad_value(place, row->name, "'%s' is not a size, such as 4096, 200M or 1.5G", text);
+  for (const char *u = units; unit && u <= unit; u++) value *= 1000;
+  if (!(value >= 1 && value < 1e18))
+    bad_value(place, row->name, "%s is out of range, which is 1 to 1000000T", text);
+  *(int64_t *)row->value = (int64_t)value;
+}
+
 static void read_choice(const struct place *place, const struct option_row *row, const char *text) {
   for (const char *const *choice = row->choices; *choice; choice++)
     if (strcmp(*choice, text) == 0) {
@@ -177,6 +190,7 @@ static void read_row(const struct place *place, const struct option_row *row, co
       break;
     case OPTION_WHOLE: read_whole(place, row, text); break;
     case OPTION_NUMBER: read_number(place, row, text); break;
+    case OPTION_BYTES: read_bytes(place, row, text); break;
     case OPTION_WORD:
     case OPTION_CONFIG: *(const char **)row->value = text; break;
     case OPTION_CHOICE: read_choice(place, row, text); break;
@@ -280,6 +294,9 @@ bool config_write(FILE *file, const struct option_row *rows, const char *const *
     } else if (row->kind == OPTION_WHOLE) {
       int64_t whole = *(const int64_t *)row->value;
       if ((double)whole >= row->low) snprintf(number, sizeof number, "%lld", (long long)whole);
+    } else if (row->kind == OPTION_BYTES) {
+      int64_t bytes = *(const int64_t *)row->value;
+      if (bytes > 0) snprintf(number, sizeof number, "%lld", (long long)bytes);
     } else if (row->kind == OPTION_NUMBER) {
       double real = *(const double *)row->value;
       for (int digits = 6; real >= row->low && digits <= 17; digits++) {

@@ -12,6 +12,7 @@ enum option_kind {
   OPTION_SWITCH, /* value: bool */
   OPTION_WHOLE,  /* value: int64_t */
   OPTION_NUMBER, /* value: double */
+  OPTION_BYTES,  /* value: int64_t; 4096, 200M, 1.5G, in powers of 1000 */
   OPTION_WORD,   /* value: const char * */
   OPTION_CHOICE, /* value: const char *, one of choices */
   OPTION_CONFIG, /* value: const char *, a file that gives options; see command_line_parse() */
@@ -107,6 +108,12 @@ const char *const *optimizer_names(void);
 #define ROW_THREADS(target) \
   ROW_WHOLE("threads", "N", target, 1, 1024, "one for each processor", "threads to compute on")
 #define ROW_LIMIT(target) ROW_WHOLE("limit", "N", target, 1, 1e15, "all", "use the first N images of a split")
-#define ROW_JSON(target)  ROW_SWITCH("json", target, "print JSON")
+#define ROW_MEMORY(target)                                                                     \
+  {                                                                                            \
+    .name = "memory", .argument = "SIZE",                                                      \
+    .help = "a folder of more decoded images than this, as 200M, is read anew in every epoch", \
+    .kind = OPTION_BYTES, .value = (target), .standard = "half of the machine's"               \
+  }
+#define ROW_JSON(target) ROW_SWITCH("json", target, "print JSON")
 
 #endif

@@ -34,7 +34,7 @@ _cnn_value() {
   local command=$1 option=$2 cur=$3 choices
   case $option in
     --data) _cnn_reply "$cur" "$(_cnn_names 'Data sets')" '*' ;;
-    --out) _cnn_reply "$cur" '' '*.safetensors' ;;
+    --out) _cnn_reply "$cur" '' "$([[ $command == data ]] && echo '*.png' || echo '*.safetensors')" ;;
     --log) _cnn_reply "$cur" '' '*.jsonl' ;;
     --config) _cnn_reply "$cur" '' '*' ;;
     --schedule) _cnn_reply "$cur" "$(_cnn_ask train --help | sed -n '/^Schedules/,/^$/s/^  \([a-z-]*\) .*/\1/p')" '' ;;
@@ -56,8 +56,9 @@ _cnn_word() {
     eval:0 | predict:0) _cnn_reply "$cur" '' '*.safetensors' ;;
     predict:*) _cnn_reply "$cur" '' "$pictures" ;;
     layers:0) _cnn_reply "$cur" "$(_cnn_ask layers | sed 's/ .*//')" '' ;;
-    data:0) _cnn_reply "$cur" 'list fetch verify' '' ;;
-    data:1) [[ $action == list ]] || _cnn_reply "$cur" "$(_cnn_names 'Data sets')" '' ;;
+    data:0) _cnn_reply "$cur" 'list fetch verify show' '' ;;
+    data:1) [[ $action == show ]] && _cnn_reply "$cur" "$(_cnn_names 'Data sets')" '*' && return
+      [[ $action == list ]] || _cnn_reply "$cur" "$(_cnn_names 'Data sets')" '' ;;
     help:0) _cnn_reply "$cur" "$(_cnn_commands)" '' ;;
   esac
 }

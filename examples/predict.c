@@ -7,13 +7,13 @@
 /* The class with the highest probability, and that probability. */
 static cnn_status predict(const cnn_model *model, const char *path, int *best, float *probability) {
   const cnn_net *net = cnn_model_net(model);
-  cnn_shape in = cnn_net_input(net), out = cnn_net_output(net);
+  cnn_shape in = cnn_model_image(model), out = cnn_net_output(net);
   cnn_plan_options options = {.mode = CNN_INFER, .batch = 1};
   cnn_plan *plan = NULL;
   float *x = malloc((size_t)(in.c * in.h * in.w) * sizeof *x);
   float *p = malloc((size_t)(out.c * out.h * out.w) * sizeof *p);
   cnn_status status = x && p ? CNN_OK : CNN_E_MEMORY;
-  if (status == CNN_OK) status = cnn_image_read(path, in, x); /* resized to what the network takes */
+  if (status == CNN_OK) status = cnn_image_read(path, in, x); /* resized to what the model takes */
   if (status == CNN_OK) status = cnn_plan_new(net, &options, &plan);
   if (status == CNN_OK) status = cnn_model_apply(model, plan);
   if (status == CNN_OK) status = cnn_plan_forward(plan, (cnn_tensor){x, in}, (cnn_tensor){p, out});

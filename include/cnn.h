@@ -234,8 +234,8 @@ CNN_API cnn_status cnn_plan_memory(const cnn_net *net, const cnn_plan_options *o
                                    cnn_memory *memory);
 
 /* The output for x, of shape (x.n, c, h, w of the net's output), in y. x.shape must be the net's
- * input with n <= batch. After a last softmax layer y holds probabilities. Dropout drops
- * nothing here, nor in evaluation, and batchnorm takes its running mean and variance. */
+ * input with n <= batch (see also cnn_plan_image). After a last softmax layer y holds probabilities. Dropout
+ * drops nothing here, nor in evaluation, and batchnorm takes its running mean and variance. */
 CNN_API cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y);
 
 /* Forward, loss and backward for a batch: the mean loss over its images, and the gradient of that
@@ -264,6 +264,10 @@ CNN_API cnn_status cnn_plan_get_gradient(const cnn_plan *plan, const char *name,
                                          int64_t count);
 
 CNN_API const cnn_net *cnn_plan_net(const cnn_plan *plan);
+
+/* Of one image that the plan takes (n is 1): its network's input or, after training with "crop=SIZE", larger:
+ * then cnn_plan_forward() takes images of either size, and the middle of the larger ones. */
+CNN_API cnn_shape cnn_plan_image(const cnn_plan *plan);
 CNN_API cnn_plan_options cnn_plan_settings(const cnn_plan *plan); /* with every 0 filled in */
 
 /* Numerical against backward gradients (5.7.4 of the book), for each layer alone, on two random images of
@@ -304,7 +308,8 @@ CNN_API int64_t cnn_bench_multiply_adds(const cnn_bench *bench);
 CNN_API cnn_status cnn_bench_run(cnn_bench *bench, cnn_direction direction, int64_t runs, double *seconds);
 
 /* ---------------------------------------------------------------------------------------------
- * Data sets: labelled images, held in memory as bytes; values are read as byte / 255.
+ * Data sets: labelled images, held in memory as bytes (or decoded from their files when they are wanted);
+ * values are read as byte / 255.
  */
 typedef enum cnn_split {
   CNN_SPLIT_TRAIN,
@@ -317,17 +322,21 @@ typedef struct cnn_dataset cnn_dataset;
 typedef struct cnn_dataset_options {
   cnn_shape image;      /* what a folder's images are resized to (n is ignored); c is 1 or 3. All 0:
                            the size of the first image, grey where all its pixels are. Ignored for
-                           IDX files, which have a size of their own */
+                           IDX and CIFAR files, which have a size of their own */
   uint64_t seed;        /* of the split where the source has none */
   double test_fraction; /* of the images, where the source has no split; in (0, 1) */
+  int64_t memory;       /* a folder whose decoded images are more bytes than this is not held in memory but
+                           streams: files are decoded when they are wanted. 0: half of the machine's */
 } cnn_dataset_options;
 
 CNN_API cnn_dataset_options cnn_dataset_defaults(void); /* image all 0, seed 1, test_fraction 0.1 */
 
 /* source: "mnist" or "fashion-mnist" (fetched before, see cnn_data_fetch); IDX files separated by
- * commas, plain or .gz: images,labels or train-images,train-labels,test-images,test-labels; or a
- * folder with one sub-folder of PNG or JPEG images for each class, or with train/ and test/ above
- * those. Classes of a folder are its sub-folders in byte order. options may be NULL. */
+ * commas, plain or .gz: images,labels or train-images,train-labels,test-images,test-labels; CIFAR-10 or
+ * CIFAR-100 in the binary version: the folder with its .bin files, or such files separated by commas, of
+ * which the last is the test split; or a folder with one sub-folder of PNG or JPEG images for each class, or
+ * with train/ and test/ above those. Classes of a folder are its sub-folders in byte order. options may be
+ * NULL. */
 CNN_API cnn_status cnn_dataset_open(const char *source, const cnn_dataset_options *options,
                                     cnn_dataset **dataset);
 CNN_API void cnn_dataset_free(cnn_dataset *dataset);
@@ -344,12 +353,20 @@ CNN_API const char *cnn_dataset_class(const cnn_dataset *dataset, int index); /*
 CNN_API int64_t cnn_dataset_count(const cnn_dataset *dataset, cnn_split split);
 CNN_API int64_t cnn_dataset_bytes(const cnn_dataset *dataset); /* of memory */
 
+/* Images stay in their files. Training and evaluation decode the next mini-batch on other threads; a file
+ * that cannot be read then ends them with its name. Order and results are as from memory. */
+CNN_API bool cnn_dataset_streams(const cnn_dataset *dataset);
+
 /* Image `index` of a split as c*h*w floats in [0, 1], and its label. Either may be NULL. */
 CNN_API cnn_status cnn_dataset_read(const cnn_dataset *dataset, cnn_split split, int64_t index, float *image,
                                     int32_t *label);
 
 /* A PNG or JPEG file as image.c*h*w floats in [0, 1], resized; grey for c = 1, colour for c = 3. */
 CNN_API cnn_status cnn_image_read(const char *path, cnn_shape image, float *values);
+
+/* One image of 1 or 3 channels (image.shape.n is 1) as a PNG file: 0 is black, 1 is white, beyond is cut off.
+ */
+CNN_API cnn_status cnn_image_write(const char *path, cnn_tensor image);
 
 /* Data sets that can be fetched into the cache folder ($CNN_DATA, else $XDG_CACHE_HOME/cnn, else
  * $HOME/.cache/cnn), as `cnn data` does. */
@@ -418,7 +435,10 @@ typedef struct cnn_train_options {
   cnn_measure measure;    /* by which validation gets better, for patience and the schedule "plateau" */
   double ema;             /* evaluate and keep an exponential moving average of the weights over steps, with
                              this share of the old: 0.999; without the bias to the first weights. 0: none */
-  uint64_t seed;          /* of the order of images, and of what dropout drops */
+  uint64_t seed;          /* of the order of images, of augmentation, and of what dropout drops */
+  const char *augment;    /* how training images are drawn anew each time: "shift=2 rotate=10 flip", see
+                             docs/augmentation.md; NULL: as they are */
+  const char *normalize;  /* "channel" or "mean-image", see cnn_plan_normalize(); NULL: the plan's stays */
   int64_t limit;          /* use the first `limit` images of each split; 0: all */
   int64_t evaluate_train; /* images of the training split to evaluate after an epoch; 0: none, -1: all */
   int64_t evaluate_test;  /* likewise, of the test split */
@@ -504,6 +524,40 @@ CNN_API cnn_status cnn_trainer_evaluate(cnn_trainer *trainer, cnn_split split, i
 CNN_API cnn_status cnn_evaluate(cnn_plan *plan, const cnn_dataset *data, cnn_split split, int64_t limit,
                                 cnn_evaluation *evaluation);
 
+/* As cnn_evaluate(), with the outputs averaged over several looks at each image before the largest is taken.
+ * how: words that multiply the looks: "flip" (mirror images too), "shift=1" (moved by up to 1 pixel up, down
+ * and sideways: 9 looks), "ten-crop" (four corners and the middle of images larger than the network's input,
+ * and their mirror images); NULL or "": one look. */
+CNN_API cnn_status cnn_evaluate_tta(cnn_plan *plan, const cnn_dataset *data, cnn_split split, int64_t limit,
+                                    const char *how, cnn_evaluation *evaluation);
+
+/* Let the plan normalise its input from now on, by what the first `limit` training images (0: all) have:
+ * "channel" subtracts each channel's mean and divides by its standard deviation, "mean-image" subtracts each
+ * pixel's mean, "none" does neither; " scale=255" after one of them multiplies at the end. Images still are
+ * given as values in [0, 1], and a model file carries it: who loads the model need not know. */
+CNN_API cnn_status cnn_plan_normalize(cnn_plan *plan, const cnn_dataset *data, int64_t limit,
+                                      const char *how);
+
+/* ---------------------------------------------------------------------------------------------
+ * Augmentation: training images drawn anew each time (docs/augmentation.md), as one by one.
+ */
+/* What a data set's images must be for a network with this input and this augmentation: its input, or what
+ * "crop=SIZE" crops it from. augment may be NULL. */
+CNN_API cnn_status cnn_augment_image(const char *augment, cnn_shape input, cnn_shape *image);
+
+typedef struct cnn_augmenter cnn_augmenter;
+
+/* Augment training images of `data` as a trainer does, for a network's input of h x w (0: as large as the
+ * images). Borrows data. */
+CNN_API cnn_status cnn_augmenter_new(const char *augment, const cnn_dataset *data, int64_t h, int64_t w,
+                                     cnn_augmenter **augmenter);
+CNN_API void cnn_augmenter_free(cnn_augmenter *augmenter);
+CNN_API cnn_shape cnn_augmenter_shape(const cnn_augmenter *augmenter); /* of what it makes: n is 1 */
+
+/* Training image `index` as it would be as the image `number` of a run with this seed. */
+CNN_API cnn_status cnn_augmenter_draw(cnn_augmenter *augmenter, int64_t index, uint64_t seed, uint64_t number,
+                                      float *image);
+
 /* ---------------------------------------------------------------------------------------------
  * Model files: one safetensors file with weights, network and settings.
  */
@@ -524,10 +578,11 @@ CNN_API cnn_status cnn_model_load(const char *path, cnn_model **model);
 CNN_API void cnn_model_free(cnn_model *model);
 
 CNN_API const cnn_net *cnn_model_net(const cnn_model *model);
+CNN_API cnn_shape cnn_model_image(const cnn_model *model);              /* as cnn_plan_image() */
 CNN_API const char *cnn_model_settings(const cnn_model *model);         /* "{}" where it has none */
 CNN_API const char *cnn_model_class(const cnn_model *model, int index); /* NULL where unnamed */
 
-/* Copy the model's weights into a plan of a network with the same weights. */
+/* Copy the model's weights into a plan of a network with the same weights, with what it does to its input. */
 CNN_API cnn_status cnn_model_apply(const cnn_model *model, cnn_plan *plan);
 
 /* ---------------------------------------------------------------------------------------------

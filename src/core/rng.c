@@ -18,6 +18,11 @@ uint32_t rng_bits(const struct rng *rng, uint64_t i) { return draw(rng, i).v[0];
 
 uint32_t rng_word(const struct rng *rng, uint64_t i, int word) { return draw(rng, i).v[word]; }
 
+void rng_words(const struct rng *rng, uint64_t i, uint32_t word[4]) {
+  philox4x32_ctr_t r = draw(rng, i);
+  for (int k = 0; k < 4; k++) word[k] = r.v[k];
+}
+
 /* The high half of a 64-bit fraction times bound: biased by less than bound / 2^64. */
 uint64_t rng_below(const struct rng *rng, uint64_t i, uint64_t bound) {
   philox4x32_ctr_t r = draw(rng, i);

@@ -15,7 +15,8 @@ enum rng_purpose {
   RNG_SPLIT = 3,
   RNG_GRADCHECK = 4,
   RNG_DROPOUT = 5,
-  RNG_IMAGES = 6
+  RNG_IMAGES = 6,
+  RNG_AUGMENT = 20 /* index: see data/augment_image.c */
 };
 
 struct rng {
@@ -25,8 +26,9 @@ struct rng {
 /* index: epoch, layer, ... */
 struct rng rng_stream(uint64_t seed, enum rng_purpose purpose, uint32_t index);
 
-uint32_t rng_bits(const struct rng *rng, uint64_t i);           /* 32 random bits */
-uint32_t rng_word(const struct rng *rng, uint64_t i, int word); /* likewise; each i has words 0 to 3 */
+uint32_t rng_bits(const struct rng *rng, uint64_t i);                /* 32 random bits */
+uint32_t rng_word(const struct rng *rng, uint64_t i, int word);      /* likewise; each i has words 0 to 3 */
+void rng_words(const struct rng *rng, uint64_t i, uint32_t word[4]); /* all four of them */
 uint64_t rng_below(const struct rng *rng, uint64_t i,
                    uint64_t bound);                   /* uniform in [0, bound), bound < 2^32 */
 float rng_uniform(const struct rng *rng, uint64_t i); /* uniform in (0, 1) */

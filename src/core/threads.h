@@ -1,4 +1,4 @@
-/* Threads: the only file that knows them (OpenMP under it).
+/* Threads: the only file that knows them (OpenMP under it, POSIX threads for work on the side).
  *
  * Work is cut into tasks by shapes alone; who runs which task is decided as it comes, so results
  * cannot depend on the number of threads. */
@@ -15,6 +15,20 @@ void threads_run(int threads, int64_t tasks, threads_task *run, void *context);
 
 /* Processors this process may use, at least 1. */
 int threads_processors(void);
+
+/* Threads of their own, beside those that compute: they wait for files, say. Each calls `work` once, which
+ * looks for things to do, under the lock, until it is told to return. What work they do must not show in any
+ * result. */
+struct workers;
+
+/* NULL where memory is out. There may be fewer than `count`, even none, where the system gives no more. */
+struct workers *workers_new(int count, void (*work)(struct workers *workers, void *context), void *context);
+void workers_free(struct workers *workers); /* waits for all to return from `work`; NULL is fine */
+
+void workers_lock(struct workers *workers);
+void workers_unlock(struct workers *workers);
+void workers_wait(struct workers *workers); /* locked; unlocks until somebody wakes all, or for no reason */
+void workers_wake(struct workers *workers);
 
 /* Seconds on a clock that only goes forward. */
 double threads_seconds(void);

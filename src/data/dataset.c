@@ -1,5 +1,5 @@
-/* See dataset.h. cnn_dataset_open() tells names, IDX files and folders apart and leaves the reading to
- * idx.c and folder.c; the rest answers what cnn.h asks of a data set. */
+/* See dataset.h. cnn_dataset_open() tells names, IDX files, CIFAR's and folders apart and leaves the reading
+ * to idx.c, cifar.c and folder.c; the rest answers what cnn.h asks of a data set. */
 #include "data/dataset.h"
 
 #include <errno.h>
@@ -12,16 +12,19 @@
 #include "core/memory.h"
 #include "core/rng.h"
 #include "core/text.h"
+#include "data/cifar.h"
 #include "data/fetch.h"
 #include "data/idx.h"
 
-static const char forms[] = "a name, IDX files (images,labels) or a folder of images";
+static const char forms[] = "a name, IDX files (images,labels), a folder of images or CIFAR's .bin files";
 
 cnn_dataset_options cnn_dataset_defaults(void) {
-  return (cnn_dataset_options){.seed = 1, .test_fraction = 0.1};
+  return (cnn_dataset_options){.seed = 1, .test_fraction = 0.1}; /* memory 0: half of the machine's */
 }
 
 static void free_part(struct dataset_part *part) {
+  for (int64_t i = 0; part->paths && i < part->count; i++) mem_free(part->paths[i]);
+  mem_free(part->paths);
   mem_pages_free(part->pixels, part->bytes);
   mem_free(part->labels);
 }
@@ -52,6 +55,15 @@ static cnn_status part_new(int64_t image_bytes, int64_t count, struct dataset_pa
 
 cnn_status dataset_part_new(cnn_dataset *dataset, cnn_split split, int64_t count) {
   return part_new(dataset_image_bytes(dataset), count, &dataset->part[split]);
+}
+
+cnn_status dataset_part_streamed(cnn_dataset *dataset, cnn_split split, int64_t count) {
+  struct dataset_part part = {.count = count};
+  part.paths = mem_zeroed((size_t)count, sizeof *part.paths);
+  part.labels = mem_zeroed((size_t)count, sizeof *part.labels);
+  dataset->part[split] = part;
+  if (part.paths && part.labels) return CNN_OK;
+  return status_no_memory((size_t)count * (sizeof *part.paths + sizeof *part.labels), "file names");
 }
 
 cnn_status dataset_name_classes(cnn_dataset *dataset, int classes, const char *const *names) {
@@ -225,13 +237,24 @@ static cnn_status unknown_source(const char *source, int error) {
                   forms);
 }
 
+static cnn_status read_cifar_list(cnn_dataset *dataset, const char *source,
+                                  const cnn_dataset_options *options) {
+  bool has_split = false;
+  CNN_TRY(cifar_read_list(dataset, source, &has_split));
+  return has_split ? CNN_OK : split_train(dataset, options);
+}
+
+static cnn_status read_folder(cnn_dataset *dataset, const char *path, const cnn_dataset_options *options) {
+  return cifar_is_folder(path) ? cifar_read_folder(dataset, path) : folder_read(dataset, path, options);
+}
+
 static cnn_status read_source(cnn_dataset *dataset, const char *source, const cnn_dataset_options *options) {
   const struct data_set *set = data_find(source);
   struct stat info;
   if (set) return read_known(dataset, set);
-  if (stat(source, &info) == 0)
-    return S_ISDIR(info.st_mode) ? folder_read(dataset, source, options)
-                                 : read_idx_list(dataset, source, options);
+  if (stat(source, &info) == 0 && S_ISDIR(info.st_mode)) return read_folder(dataset, source, options);
+  if (cifar_is_list(source)) return read_cifar_list(dataset, source, options);
+  if (stat(source, &info) == 0) return read_idx_list(dataset, source, options);
   int error = errno;
   if (strchr(source, ',')) return read_idx_list(dataset, source, options);
   return unknown_source(source, error);
@@ -246,6 +269,9 @@ static cnn_status check_options(const cnn_dataset_options *options) {
         "data set options: image is %lldx%lldx%lld, expected 1 or 3 channels and a size of at least "
         "1x1, or all 0",
         (long long)image.c, (long long)image.h, (long long)image.w);
+  if (options->memory < 0)
+    return CNN_FAIL(CNN_E_ARGUMENT, "data set options: memory is %lld, expected at least 0",
+                    (long long)options->memory);
   if (!(options->test_fraction > 0 && options->test_fraction < 1))
     return CNN_FAIL(CNN_E_ARGUMENT,
                     "data set options: test_fraction is %g, expected more than 0 and less than 1",
@@ -329,9 +355,26 @@ int64_t cnn_dataset_bytes(const cnn_dataset *dataset) {
   size_t bytes = sizeof *dataset + strlen(dataset->name) + 1;
   for (int i = 0; i < dataset->classes; i++)
     bytes += sizeof *dataset->class_names + strlen(dataset->class_names[i]) + 1;
-  for (int i = 0; i < 2; i++)
-    bytes += dataset->part[i].bytes + (size_t)dataset->part[i].count * sizeof *dataset->part[i].labels;
+  for (int i = 0; i < 2; i++) {
+    const struct dataset_part *part = &dataset->part[i];
+    bytes += part->bytes + (size_t)part->count * sizeof *part->labels;
+    for (int64_t n = 0; part->paths && n < part->count; n++)
+      bytes += sizeof *part->paths + strlen(part->paths[n]) + 1;
+  }
   return (int64_t)bytes;
+}
+
+bool cnn_dataset_streams(const cnn_dataset *dataset) { return dataset_streams(dataset); }
+
+static cnn_status read_image(const cnn_dataset *dataset, cnn_split split, int64_t index, float *image) {
+  size_t bytes = (size_t)dataset_image_bytes(dataset);
+  uint8_t *own = dataset_streams(dataset) ? mem_alloc(bytes) : NULL;
+  if (dataset_streams(dataset) && !own) return status_no_memory(bytes, "an image");
+  cnn_status status = own ? dataset_load(dataset, split, index, own) : CNN_OK;
+  const uint8_t *pixels = own ? own : dataset_pixels(dataset, split, index);
+  for (size_t i = 0; i < bytes && status == CNN_OK; i++) image[i] = dataset_value(pixels[i]);
+  mem_free(own);
+  return status;
 }
 
 cnn_status cnn_dataset_read(const cnn_dataset *dataset, cnn_split split, int64_t index, float *image,
@@ -343,10 +386,7 @@ cnn_status cnn_dataset_read(const cnn_dataset *dataset, cnn_split split, int64_t
     return CNN_FAIL(CNN_E_ARGUMENT, "image %lld of data set '%s': its %s split has %lld, from 0",
                     (long long)index, dataset->name, split == CNN_SPLIT_TRAIN ? "train" : "test",
                     (long long)count);
-  if (image) {
-    const uint8_t *pixels = dataset_pixels(dataset, split, index);
-    for (int64_t i = 0; i < dataset_image_bytes(dataset); i++) image[i] = dataset_value(pixels[i]);
-  }
+  if (image) CNN_TRY(read_image(dataset, split, index, image));
   if (label) *label = dataset_label(dataset, split, index);
   return CNN_OK;
 }

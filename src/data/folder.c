@@ -3,7 +3,8 @@
  * dataset_split().
  *
  * Names are taken in byte order, so that the same files give the same data set on every machine. Hidden
- * names and files of other kinds are passed over. Called by dataset.c. */
+ * names and files of other kinds are passed over. Where the decoded images are more than the options'
+ * `memory`, their files are only noted, and each is decoded when it is wanted. Called by dataset.c. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/memory.h"
 #include "core/text.h"
@@ -257,21 +259,60 @@ static cnn_status choose_image(const struct files *files, const cnn_dataset_opti
   return CNN_OK;
 }
 
-static cnn_status read_images(cnn_dataset *dataset, const struct files *files) {
-  int64_t counts[2] = {0, 0}, at[2] = {0, 0};
+static cnn_status decode_file(const char *path, cnn_shape shape, uint8_t *pixels) {
+  struct image image = {0};
+  CNN_TRY(image_load(path, &image));
+  cnn_status status = image_fit(&image, shape, pixels);
+  image_free(&image);
+  return status;
+}
+
+cnn_status dataset_load(const cnn_dataset *dataset, cnn_split split, int64_t index, uint8_t *pixels) {
+  if (dataset_streams(dataset)) return decode_file(dataset->part[split].paths[index], dataset->image, pixels);
+  memcpy(pixels, dataset_pixels(dataset, split, index), (size_t)dataset_image_bytes(dataset));
+  return CNN_OK;
+}
+
+/* Whether the images are more than may be held in memory. */
+static bool must_stream(const cnn_dataset *dataset, const struct files *files,
+                        const cnn_dataset_options *options) {
+  double bytes = (double)files->count * (double)dataset_image_bytes(dataset);
+  double most = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 2;
+  return bytes > (options->memory ? (double)options->memory : most);
+}
+
+static void count_splits(const struct files *files, int64_t counts[2]) {
+  counts[0] = counts[1] = 0;
   for (size_t i = 0; i < files->count; i++) counts[files->all[i].split]++;
+}
+
+/* Paths change hands. */
+static cnn_status keep_files(cnn_dataset *dataset, struct files *files) {
+  int64_t counts[2], at[2] = {0, 0};
+  count_splits(files, counts);
+  CNN_TRY(dataset_part_streamed(dataset, CNN_SPLIT_TRAIN, counts[CNN_SPLIT_TRAIN]));
+  CNN_TRY(dataset_part_streamed(dataset, CNN_SPLIT_TEST, counts[CNN_SPLIT_TEST]));
+  for (size_t i = 0; i < files->count; i++) {
+    struct file *file = &files->all[i];
+    struct dataset_part *part = &dataset->part[file->split];
+    int64_t index = at[file->split]++;
+    part->paths[index] = file->path;
+    part->labels[index] = file->label;
+    file->path = NULL;
+  }
+  return CNN_OK;
+}
+
+static cnn_status read_images(cnn_dataset *dataset, const struct files *files) {
+  int64_t counts[2], at[2] = {0, 0};
+  count_splits(files, counts);
   CNN_TRY(dataset_part_new(dataset, CNN_SPLIT_TRAIN, counts[CNN_SPLIT_TRAIN]));
   CNN_TRY(dataset_part_new(dataset, CNN_SPLIT_TEST, counts[CNN_SPLIT_TEST]));
   for (size_t i = 0; i < files->count; i++) {
     const struct file *file = &files->all[i];
     struct dataset_part *part = &dataset->part[file->split];
     int64_t index = at[file->split]++;
-    struct image image = {0};
-    CNN_TRY(image_load(file->path, &image));
-    cnn_status status =
-        image_fit(&image, dataset->image, part->pixels + index * dataset_image_bytes(dataset));
-    image_free(&image);
-    CNN_TRY(status);
+    CNN_TRY(decode_file(file->path, dataset->image, part->pixels + index * dataset_image_bytes(dataset)));
     part->labels[index] = file->label;
   }
   return CNN_OK;
@@ -289,7 +330,7 @@ static cnn_status read_files(cnn_dataset *dataset, struct files *files, const ch
   CNN_TRY(choose_image(files, options, &dataset->image));
   CNN_TRY(
       dataset_name_classes(dataset, (int)files->classes.count, (const char *const *)files->classes.names));
-  return read_images(dataset, files);
+  return must_stream(dataset, files, options) ? keep_files(dataset, files) : read_images(dataset, files);
 }
 
 cnn_status folder_read(cnn_dataset *dataset, const char *path, const cnn_dataset_options *options) {

@@ -3,10 +3,15 @@
  *
  * In the file's metadata: "format" = "cnn", "cnn_version" = "1", "net" = the .net text, "settings" =
  * JSON text, "classes" = JSON text, an array of names. The tensors are those of cnn_net_weight(), in
- * its order, all F32. A file that lacks one of them, or has one more, is refused. */
+ * its order, all F32. A file that lacks one of them, or has one more, is refused.
+ *
+ * Where the plan does something to its input (net/input.h), "image" = "256x256" is the size of images that
+ * the network's input is cropped from, and the tensors "input.mean", (c) or (c, h, w), and "input.factor",
+ * (c), normalise values; a library that does not know them refuses the file. */
 #include <limits.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cnn.h"
@@ -14,6 +19,7 @@
 #include "core/text.h"
 #include "io/json.h"
 #include "io/safetensors.h"
+#include "net/input.h"
 
 #define MODEL_VERSION "1"
 
@@ -22,8 +28,12 @@ enum { SETTINGS_DEPTH = 32, CLASSES_DEPTH = 1 };
 struct cnn_model {
   struct safetensors *file;
   cnn_net *net;
-  json_t *classes; /* NULL where it has none */
+  json_t *classes;                        /* NULL where it has none */
+  cnn_shape image;                        /* that it takes */
+  const struct safetensor *mean, *factor; /* NULL: not normalised */
 };
+
+static const char mean_name[] = "input.mean", factor_name[] = "input.factor";
 
 /* The first value that is not finite, or -1. */
 static int64_t find_not_finite(const float *values, int64_t count) {
@@ -60,9 +70,18 @@ static struct safetensor tensor_of(const cnn_weight_info *weight) {
   return tensor;
 }
 
+static cnn_status get_values(const cnn_plan *plan, const char *name, float *values, int64_t count) {
+  const float *from = NULL;
+  if (strcmp(name, mean_name) == 0) from = input_of(plan)->mean;
+  if (strcmp(name, factor_name) == 0) from = input_of(plan)->factor;
+  if (!from) return cnn_plan_get_weight(plan, name, values, count);
+  memcpy(values, from, (size_t)count * sizeof *values);
+  return CNN_OK;
+}
+
 static cnn_status fill(void *context, const struct safetensor *tensor, int64_t count, float *values) {
   const cnn_plan *plan = context;
-  CNN_TRY(cnn_plan_get_weight(plan, tensor->name, values, count));
+  CNN_TRY(get_values(plan, tensor->name, values, count));
   int64_t bad = find_not_finite(values, count);
   if (bad < 0) return CNN_OK;
   return CNN_FAIL(CNN_E_NUMERIC,
@@ -84,11 +103,26 @@ static cnn_status quote_classes(const cnn_model_info *info, const cnn_net *net, 
   return text->failed ? status_no_memory(text->size, "names of classes") : CNN_OK;
 }
 
+/* The tensors of a plan's normalisation; how many. */
+static int add_input(const cnn_plan *plan, struct safetensor *tensors) {
+  cnn_shape image = input_image(plan);
+  int64_t means = input_of(plan)->means;
+  if (!means) return 0;
+  tensors[0] = (struct safetensor){.name = mean_name, .dims = 1, .dim = {image.c}, .count = means};
+  if (means > image.c) {
+    tensors[0].dims = 3;
+    tensors[0].dim[1] = image.h;
+    tensors[0].dim[2] = image.w;
+  }
+  tensors[1] = (struct safetensor){.name = factor_name, .dims = 1, .dim = {image.c}, .count = image.c};
+  return 2;
+}
+
 static cnn_status save_tensors(const char *path, const cnn_plan *plan, const struct safetensors_note *notes,
                                int note_count) {
   const cnn_net *net = cnn_plan_net(plan);
   int count = cnn_net_weight_count(net);
-  struct safetensor *tensors = mem_zeroed((size_t)count, sizeof *tensors);
+  struct safetensor *tensors = mem_zeroed((size_t)count + 2, sizeof *tensors);
   if (!tensors) return status_no_memory((size_t)count * sizeof *tensors, "the list of tensors");
   cnn_status status = CNN_OK;
   for (int i = 0; status == CNN_OK && i < count; i++) {
@@ -96,6 +130,7 @@ static cnn_status save_tensors(const char *path, const cnn_plan *plan, const str
     status = cnn_net_weight(net, i, &weight);
     if (status == CNN_OK) tensors[i] = tensor_of(&weight);
   }
+  if (status == CNN_OK) count += add_input(plan, tensors + count);
   if (status == CNN_OK)
     status = safetensors_write(path, notes, note_count, tensors, count, fill, (void *)(uintptr_t)plan);
   mem_free(tensors);
@@ -109,11 +144,16 @@ cnn_status cnn_model_save(const char *path, const cnn_plan *plan, const cnn_mode
   const char *text = cnn_net_text(net);
   if (!text) return status_no_memory(0, "the network as text");
 
-  struct safetensors_note notes[5] = {{"format", "cnn"}, {"cnn_version", MODEL_VERSION}, {"net", text}};
+  char size[48];
+  struct safetensors_note notes[6] = {{"format", "cnn"}, {"cnn_version", MODEL_VERSION}, {"net", text}};
   int count = 3;
   if (info && info->settings) {
     CNN_TRY(check_settings(info->settings, CNN_E_ARGUMENT));
     notes[count++] = (struct safetensors_note){"settings", info->settings};
+  }
+  if (input_of(plan)->h) {
+    snprintf(size, sizeof size, "%lldx%lld", (long long)input_of(plan)->h, (long long)input_of(plan)->w);
+    notes[count++] = (struct safetensors_note){"image", size};
   }
   struct text classes = {0};
   cnn_status status = CNN_OK;
@@ -152,6 +192,23 @@ static cnn_status load_net(const char *path, cnn_model *model) {
                                     : cnn_net_parse(net, source.data, &model->net);
   text_free(&source);
   return status;
+}
+
+/* "256x256", at least as large as the network's input. */
+static cnn_status load_image(cnn_model *model) {
+  const char *size = safetensors_metadata(model->file, "image");
+  model->image = cnn_net_input(model->net);
+  if (!size) return CNN_OK;
+  const char *times = strchr(size, 'x');
+  int64_t h, w;
+  if (!times || !text_to_integer(size, (size_t)(times - size), &h) ||
+      !text_to_integer(times + 1, strlen(times + 1), &w) || h < model->image.h || w < model->image.w ||
+      h > INT32_MAX || w > INT32_MAX)
+    return CNN_FAIL(CNN_E_FORMAT, "image: '%s' is not a size of at least %lldx%lld", io_shown(size).text,
+                    (long long)model->image.h, (long long)model->image.w);
+  model->image.h = h;
+  model->image.w = w;
+  return CNN_OK;
 }
 
 static bool same_shape(const struct safetensor *tensor, const cnn_weight_info *weight) {
@@ -198,7 +255,7 @@ static cnn_status extra(const struct safetensors *file, const cnn_net *net) {
   const char *name = "";
   for (int i = 0; i < safetensors_count(file); i++) {
     name = safetensors_get(file, i)->name;
-    if (!is_weight(net, name)) break;
+    if (!is_weight(net, name) && strcmp(name, mean_name) != 0 && strcmp(name, factor_name) != 0) break;
   }
   struct text hint = {0};
   add_nearest(&hint, name, NULL, net);
@@ -226,6 +283,30 @@ static cnn_status check_tensor(const struct safetensor *tensor, const cnn_weight
   return CNN_OK;
 }
 
+/* Tensors of the normalisation: both or none. */
+static cnn_status load_input(cnn_model *model) {
+  const struct safetensor *mean = safetensors_find(model->file, mean_name),
+                          *factor = safetensors_find(model->file, factor_name);
+  cnn_shape image = model->image;
+  if (!mean && !factor) return CNN_OK;
+  if (!mean || !factor)
+    return CNN_FAIL(CNN_E_FORMAT, "the file has a tensor '%s', but no '%s'", mean ? mean_name : factor_name,
+                    mean ? factor_name : mean_name);
+  cnn_weight_info means = {.name = mean_name, .dims = 1, .dim = {image.c}, .count = image.c},
+                  factors = {.name = factor_name, .dims = 1, .dim = {image.c}, .count = image.c};
+  if (mean->dims == 3) means.dims = 3, means.dim[1] = image.h, means.dim[2] = image.w;
+  CNN_TRY(check_tensor(mean, &means));
+  CNN_TRY(check_tensor(factor, &factors));
+  model->mean = mean;
+  model->factor = factor;
+  return CNN_OK;
+}
+
+/* Of the file: those that are weights. */
+static int weight_tensors(const cnn_model *model) {
+  return safetensors_count(model->file) - (model->mean ? 2 : 0);
+}
+
 static cnn_status check_tensors(const cnn_model *model) {
   int count = cnn_net_weight_count(model->net);
   for (int i = 0; i < count; i++) {
@@ -236,7 +317,7 @@ static cnn_status check_tensors(const cnn_model *model) {
     CNN_TRY(check_tensor(tensor, &weight));
   }
   /* names differ from each other on both sides, so that equal counts are equal sets */
-  return safetensors_count(model->file) == count ? CNN_OK : extra(model->file, model->net);
+  return weight_tensors(model) == count ? CNN_OK : extra(model->file, model->net);
 }
 
 static cnn_status load_classes(cnn_model *model) {
@@ -258,7 +339,9 @@ static cnn_status load(const char *path, cnn_model *model) {
   cnn_status status = check_kind(model->file);
   if (status == CNN_OK) {
     CNN_TRY(load_net(path, model));
-    status = check_tensors(model);
+    status = load_image(model);
+    if (status == CNN_OK) status = load_input(model);
+    if (status == CNN_OK) status = check_tensors(model);
   }
   if (status == CNN_OK) status = check_settings(cnn_model_settings(model), CNN_E_FORMAT);
   if (status == CNN_OK) status = load_classes(model);
@@ -291,6 +374,8 @@ void cnn_model_free(cnn_model *model) {
 
 const cnn_net *cnn_model_net(const cnn_model *model) { return model->net; }
 
+cnn_shape cnn_model_image(const cnn_model *model) { return model->image; }
+
 const char *cnn_model_settings(const cnn_model *model) {
   const char *settings = safetensors_metadata(model->file, "settings");
   return settings ? settings : "{}";
@@ -300,14 +385,30 @@ const char *cnn_model_class(const cnn_model *model, int index) {
   return index < 0 ? NULL : json_string_value(json_array_get(model->classes, (size_t)index));
 }
 
+/* What the model does to its input. A plan for inputs of another size keeps what does not depend on it. */
+static cnn_status apply_input(const cnn_model *model, cnn_plan *plan) {
+  cnn_shape ours = cnn_net_input(cnn_plan_net(plan)), theirs = cnn_net_input(model->net),
+            image = model->image;
+  bool same = ours.h == theirs.h && ours.w == theirs.w;
+  if (!same && model->mean && model->mean->dims == 3)
+    return CNN_FAIL(
+        CNN_E_SHAPE,
+        "the plan's network takes %lldx%lld; the model has a mean image, for an input of %lldx%lld",
+        (long long)ours.h, (long long)ours.w, (long long)theirs.h, (long long)theirs.w);
+  CNN_TRY(input_set_image(plan, same ? image.h : ours.h, same ? image.w : ours.w));
+  if (!model->mean) return CNN_OK;
+  return input_set_normal(plan, model->mean->values, model->mean->count, model->factor->values);
+}
+
 cnn_status cnn_model_apply(const cnn_model *model, cnn_plan *plan) {
   if (!model || !plan) return CNN_FAIL(CNN_E_ARGUMENT, "cnn_model_apply needs a model and a plan");
   const cnn_net *net = cnn_plan_net(plan);
   int count = cnn_net_weight_count(net);
-  if (count != safetensors_count(model->file))
+  if (count != weight_tensors(model))
     return CNN_FAIL(CNN_E_SHAPE, "the plan's network has %d weights, the model's has %d", count,
-                    safetensors_count(model->file));
+                    weight_tensors(model));
   for (int apply = 0; apply < 2; apply++) { /* first check all, then change anything */
+    if (apply) CNN_TRY(apply_input(model, plan));
     for (int i = 0; i < count; i++) {
       cnn_weight_info weight;
       CNN_TRY(cnn_net_weight(net, i, &weight));

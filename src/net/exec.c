@@ -138,7 +138,7 @@ static void run_group(void *context, int64_t task, int thread) {
   struct shard group = {
       .n0 = n0, .n1 = n1 < run->batch ? n1 : run->batch, .batch = run->batch, .thread = thread};
   if (run->backward) group.chance = &plan->chance;
-  if (run->load) run->hooks->load(run->hooks->context, group.n0, group.n1);
+  if (run->load) run->hooks->load(run->hooks->context, group.n0, group.n1, thread);
   for (int s = run->forward.first; s < run->forward.past; s++)
     forward_segment(run, &plan->segments[s], group);
   if (run->measured)
@@ -398,11 +398,12 @@ void exec_layer(cnn_plan *plan, int brick, cnn_direction direction) {
 }
 
 cnn_status plan_check_input(const cnn_plan *plan, cnn_tensor x) {
-  cnn_shape in = cnn_net_input(plan->net);
+  cnn_shape in = cnn_net_input(plan->net), image = input_image(plan);
+  bool whole = x.shape.h == image.h && x.shape.w == image.w;
   if (x.shape.n < 1 || x.shape.n > plan->options.batch)
     return CNN_FAIL(CNN_E_SHAPE, "%" PRId64 " images in a plan for 1 to %" PRId64, x.shape.n,
                     plan->options.batch);
-  if (x.shape.c != in.c || x.shape.h != in.h || x.shape.w != in.w)
+  if (x.shape.c != in.c || !(whole || (x.shape.h == in.h && x.shape.w == in.w)))
     return CNN_FAIL(CNN_E_SHAPE,
                     "images of %" PRId64 "x%" PRId64 "x%" PRId64 "; the network takes %" PRId64 "x%" PRId64
                     "x%" PRId64,
@@ -418,7 +419,7 @@ cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y) {
                     "an output of %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "; it must be %" PRId64
                     "x%" PRId64 "x%" PRId64 "x%" PRId64,
                     y.shape.n, y.shape.c, y.shape.h, y.shape.w, x.shape.n, out.c, out.h, out.w);
-  view_write(&plan->steps[0].y, 0, x.shape.n, x.data);
+  input_write(plan, x);
   exec_forward(plan, x.shape.n, NULL);
   view_read(&plan->steps[plan->net->count - 1].y, 0, x.shape.n, y.data);
   return CNN_OK;

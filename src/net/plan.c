@@ -15,6 +15,7 @@ cnn_plan_options cnn_plan_defaults(void) {
 void cnn_plan_free(cnn_plan *plan) {
   if (!plan) return;
   mem_pages_free(plan->arena, plan->arena_bytes);
+  input_free(&plan->input);
   mem_free(plan->order.bricks);
   mem_free(plan->planned);
   mem_free(plan->places);

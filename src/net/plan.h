@@ -22,6 +22,7 @@
 #ifndef CNN_NET_PLAN_H
 #define CNN_NET_PLAN_H
 
+#include "net/input.h"
 #include "net/net.h"
 
 /* A place in an image's memory: `floats` long, in use from one moment to another (both inclusive).
@@ -101,6 +102,7 @@ struct cnn_plan {
   struct chance
       chance; /* of the next exec_gradient(): the trainer sets it; else the plan's seed and image 0 */
 
+  struct input input; /* what happens to pixels on their way in */
   cnn_memory memory;
   void *arena;
   size_t arena_bytes;
@@ -138,7 +140,8 @@ enum { SUM_RANGE = 8192 /* floats of a JOB_SUM task */ };
 
 /* What runs between the bricks, group by group, on the thread that has the group's images at hand. */
 struct hooks {
-  void (*load)(void *context, int64_t n0, int64_t n1);   /* fill the input's view; NULL: it is filled */
+  void (*load)(void *context, int64_t n0, int64_t n1, int thread); /* fill the input's view; NULL: it is
+                                                            filled; thread: for scratch memory */
   void (*scored)(void *context, int64_t n0, int64_t n1); /* after forward; before backward it sets the
                                                             gradient of the loss; may be NULL */
   bool (*ready)(void *context); /* after backward, before gradients of weights are collected; false: do not
@@ -157,7 +160,7 @@ void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
 /* One brick in one direction, over all images of the plan, in the rounds and tasks of the above. */
 void exec_layer(cnn_plan *plan, int brick, cnn_direction direction);
 
-/* CNN_E_SHAPE where x is not 1 .. batch images of the network's input. */
+/* CNN_E_SHAPE where x is not 1 .. batch images of the network's input, or of input_image(). */
 cnn_status plan_check_input(const cnn_plan *plan, cnn_tensor x);
 
 /* Where the loss reads scores and writes their gradient: around a joined softmax, or the last brick. */

@@ -5,40 +5,51 @@
 #include "train/batch.h"
 #include "train/optimizer.h"
 
-cnn_evaluation evaluate_images(struct batch *batch, const int32_t *index, int64_t total) {
+cnn_status evaluate_count(const cnn_dataset *data, cnn_split split, int64_t limit, int64_t *count) {
+  int64_t total = cnn_dataset_count(data, split);
+  if (total < 1)
+    return CNN_FAIL(CNN_E_DATA, "'%s' has no images in its %s split", cnn_dataset_name(data),
+                    split == CNN_SPLIT_TEST    ? "test"
+                    : split == CNN_SPLIT_TRAIN ? "training"
+                                               : "validation");
+  *count = limit > 0 && limit < total ? limit : total;
+  return CNN_OK;
+}
+
+cnn_status evaluate_images(struct batch *batch, const int32_t *index, int64_t total,
+                           cnn_evaluation *evaluation) {
   cnn_plan *plan = batch->loss.plan;
   int64_t images = plan->options.batch;
   struct hooks hooks = {.load = batch_load, .scored = loss_score, .context = batch};
   cnn_evaluation sum = {.total = total};
+  batch->augment = NULL;
   for (int64_t n = 0; n < total; n += images) {
-    batch_take(batch, index ? index + n : NULL, n, total - n < images ? total - n : images);
+    CNN_TRY(batch_take(batch, index, n, total - n < images ? total - n : images, total));
     exec_forward(plan, batch->loss.batch, &hooks);
     sum.loss += loss_sum(&batch->loss);
     sum.correct += loss_correct(&batch->loss);
   }
   sum.loss /= (double)total;
   sum.accuracy = (double)sum.correct / (double)total;
-  return sum;
+  *evaluation = sum;
+  return CNN_OK;
 }
 
 cnn_status cnn_evaluate(cnn_plan *plan, const cnn_dataset *data, cnn_split split, int64_t limit,
                         cnn_evaluation *evaluation) {
-  CNN_TRY(batch_check(plan->net, data));
-  int64_t total = cnn_dataset_count(data, split);
-  if (limit > 0 && limit < total) total = limit;
-  if (total < 1)
-    return CNN_FAIL(CNN_E_DATA, "'%s' has no images in its %s split", cnn_dataset_name(data),
-                    split == CNN_SPLIT_TEST    ? "test"
-                    : split == CNN_SPLIT_TRAIN ? "training"
-                                               : "validation");
-  int64_t bytes = batch_bytes(plan->options.batch);
+  int64_t total;
+  CNN_TRY(batch_check(plan, data));
+  CNN_TRY(evaluate_count(data, split, limit, &total));
+  struct batch batch = {.loss.plan = plan, .data = data, .split = split};
+  int64_t bytes = batch_bytes(&batch, plan->options.batch);
   char *memory = mem_alloc((size_t)bytes);
   if (!memory) return status_no_memory((size_t)bytes, "a batch");
-  struct batch batch = {.loss.plan = plan, .data = data, .split = split};
   batch_place(&batch, plan->options.batch, memory);
-  *evaluation = evaluate_images(&batch, NULL, total);
+  cnn_status status = batch_open(&batch);
+  if (status == CNN_OK) status = evaluate_images(&batch, NULL, total, evaluation);
+  batch_close(&batch);
   mem_free(memory);
-  return CNN_OK;
+  return status;
 }
 
 cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels, float *loss) {
@@ -47,12 +58,13 @@ cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels
   CNN_TRY(plan_check_input(plan, x));
   CNN_TRY(loss_check(plan->net));
   CNN_TRY(loss_check_labels(plan->net, labels, x.shape.n));
-  char *memory = mem_alloc((size_t)batch_bytes(x.shape.n));
-  if (!memory) return status_no_memory((size_t)batch_bytes(x.shape.n), "a batch");
   struct batch batch = {.loss = {.plan = plan, .batch = x.shape.n}};
+  int64_t bytes = batch_bytes(&batch, x.shape.n);
+  char *memory = mem_alloc((size_t)bytes);
+  if (!memory) return status_no_memory((size_t)bytes, "a batch");
   batch_place(&batch, x.shape.n, memory);
   batch.loss.labels = labels;
-  view_write(&plan->steps[0].y, 0, x.shape.n, x.data);
+  input_write(plan, x);
   plan->chance = (struct chance){plan->options.seed, 0};
   exec_gradient(plan, x.shape.n, &(struct hooks){.scored = loss_gradient, .context = &batch.loss});
   *loss = (float)(loss_sum(&batch.loss) / (double)x.shape.n);

@@ -92,19 +92,26 @@ void loss_gradient(void *context, int64_t n0, int64_t n1) {
   }
 }
 
-void loss_score(void *context, int64_t n0, int64_t n1) {
-  const struct loss *loss = context;
+void loss_probabilities(const struct loss *loss, int64_t n0, int64_t n1) {
   const cnn_plan *plan = loss->plan;
-  const struct step *last = &plan->steps[plan->net->count - 1];
-  const struct view *y = &last->y;
+  const struct view *y = &plan->steps[plan->net->count - 1].y;
   bool softmax = plan->net->bricks[plan->net->count - 1].class == &layer_softmax;
-  int64_t classes = y->shape.c, s = y->plane;
+  if (softmax || plan->options.loss != CNN_LOSS_CROSS_ENTROPY) return;
   for (int64_t n = n0; n < n1; n++) {
     float *score = y->data + n * y->image;
+    plan->kernels->softmax(score, y->plane, score, y->plane, y->shape.c);
+  }
+}
+
+void loss_judge(const struct loss *loss, int64_t n0, int64_t n1) {
+  const cnn_plan *plan = loss->plan;
+  const struct view *y = &plan->steps[plan->net->count - 1].y;
+  int64_t classes = y->shape.c, s = y->plane;
+  for (int64_t n = n0; n < n1; n++) {
+    const float *score = y->data + n * y->image;
     int64_t label = loss->labels[n];
     loss->correct[n] = largest(score, s, classes) == label;
     if (plan->options.loss == CNN_LOSS_CROSS_ENTROPY) {
-      if (!softmax) plan->kernels->softmax(score, s, score, s, classes);
       float p = score[at(label, s)];
       loss->each[n] = -(double)log_of(plan->kernels, p < 0x1p-126F ? 0x1p-126F : p);
     } else {
@@ -116,6 +123,12 @@ void loss_score(void *context, int64_t n0, int64_t n1) {
       loss->each[n] = sum;
     }
   }
+}
+
+void loss_score(void *context, int64_t n0, int64_t n1) {
+  const struct loss *loss = context;
+  loss_probabilities(loss, n0, n1);
+  loss_judge(loss, n0, n1);
 }
 
 double loss_sum(const struct loss *loss) {

@@ -29,6 +29,11 @@ cnn_status loss_check_labels(const cnn_net *net, const int32_t *labels, int64_t 
 void loss_gradient(void *context, int64_t n0, int64_t n1);
 void loss_score(void *context, int64_t n0, int64_t n1);
 
+/* The two halves of loss_score(): outputs become probabilities, where the loss is of such; what they are
+ * worth. */
+void loss_probabilities(const struct loss *loss, int64_t n0, int64_t n1);
+void loss_judge(const struct loss *loss, int64_t n0, int64_t n1);
+
 /* Sums over the batch: 16 lanes, then a tree. */
 double loss_sum(const struct loss *loss);
 int64_t loss_correct(const struct loss *loss);

@@ -121,6 +121,7 @@ cnn_status settings_write(cnn_trainer *t) {
            o->epochs);
   write_seed(s, "weights_seed", p->seed);
   write_seed(s, "order_seed", o->seed);
+  pixels_write(&t->pixels, s);
   text_add(s, ",\"images\":%" PRId64, t->images);
   if (t->held) text_add(s, ",\"validation\":%" PRId64, t->held);
   if (o->patience) text_add(s, ",\"patience\":%" PRId64, o->patience);

@@ -25,9 +25,11 @@ cnn_train_options cnn_train_defaults(void) {
 
 void cnn_trainer_free(cnn_trainer *trainer) {
   if (!trainer) return;
+  batch_close(&trainer->batch);
   mem_pages_free(trainer->memory, trainer->bytes);
   text_free(&trainer->settings);
   text_free(&trainer->schedule_text);
+  pixels_free(&trainer->pixels);
   mem_free(trainer);
 }
 
@@ -50,7 +52,7 @@ static void carve(cnn_trainer *t) {
   updater_carve(&t->updater, &carver);
   size_t floats = (size_t)(t->plan->range + updater_states(t->plan));
   if (t->options.patience) t->best = carver_take(&carver, floats, sizeof *t->best);
-  char *buffers = carver_take(&carver, 1, (size_t)batch_bytes(batch));
+  char *buffers = carver_take(&carver, 1, (size_t)batch_bytes(&t->batch, batch));
   t->order = carver_take(&carver, (size_t)t->images, sizeof *t->order);
   if (t->held) t->index = carver_take(&carver, (size_t)(t->images + t->held), sizeof *t->index);
   t->bytes = carver.used;
@@ -70,13 +72,18 @@ static cnn_status count_images(cnn_trainer *t) {
 }
 
 static cnn_status set_up(cnn_trainer *t) {
-  CNN_TRY(batch_check(t->plan->net, t->data));
+  CNN_TRY(pixels_parse(t->options.augment, t->options.normalize, &t->pixels));
+  t->options.augment = t->pixels.augmented ? t->pixels.augment_text.data : NULL;
+  t->options.normalize = t->pixels.normalized ? t->pixels.normalize_text.data : NULL;
+  CNN_TRY(pixels_prepare(&t->pixels, t->plan));
+  CNN_TRY(batch_check(t->plan, t->data));
   CNN_TRY(count_images(t));
   CNN_TRY(settings_check(t));
   t->batch.loss.plan = t->plan;
   t->batch.loss.smoothing = t->options.label_smoothing;
   t->batch.data = t->data;
   t->batch.split = CNN_SPLIT_TRAIN;
+  if (t->pixels.augmented) t->batch.augment = &t->pixels.augment;
   t->plateau.factor = 1;
   carve(t);
   t->memory = mem_pages(t->bytes);
@@ -84,6 +91,8 @@ static cnn_status set_up(cnn_trainer *t) {
   carve(t);
   updater_fill(&t->updater);
   if (t->held) CNN_TRY(validation_select(t->data, t->images + t->held, t->held, t->options.seed, t->index));
+  CNN_TRY(pixels_measure(&t->pixels, t->plan, t->data, t->index, t->images));
+  CNN_TRY(batch_open(&t->batch));
   return settings_write(t);
 }
 
@@ -163,9 +172,9 @@ static void show_result(cnn_trainer *t) {
 
 /* ---- Steps ---- */
 
-static void load(void *context, int64_t n0, int64_t n1) {
+static void load(void *context, int64_t n0, int64_t n1, int thread) {
   cnn_trainer *t = context;
-  batch_load(&t->batch, n0, n1);
+  batch_load(&t->batch, n0, n1, thread);
 }
 
 static void scored(void *context, int64_t n0, int64_t n1) {
@@ -200,7 +209,8 @@ cnn_status cnn_trainer_step(cnn_trainer *t, float *loss) {
   show(t, WEIGHTS_TRAINED);
   if (t->step == 0) shuffle(t);
   int64_t batch = t->plan->options.batch, first = t->step * batch;
-  batch_take(&t->batch, t->order + first, 0, t->images - first < batch ? t->images - first : batch);
+  int64_t count = t->images - first < batch ? t->images - first : batch;
+  CNN_TRY(batch_take(&t->batch, t->order, first, count, t->images));
   t->plan->chance = (struct chance){t->options.seed, (uint64_t)(t->epoch * t->images + first)};
   t->updater.lr = rate(t);
   bool waits = updater_waits(&t->updater);
@@ -263,8 +273,7 @@ cnn_status cnn_trainer_evaluate(cnn_trainer *t, cnn_split split, int64_t limit, 
                     split <= CNN_SPLIT_VALIDATION ? names[split] : "such");
   struct batch batch = t->batch; /* between steps its buffers are free */
   batch.split = split == CNN_SPLIT_TEST ? CNN_SPLIT_TEST : CNN_SPLIT_TRAIN;
-  *evaluation = evaluate_images(&batch, index, images);
-  return CNN_OK;
+  return evaluate_images(&batch, index, images, evaluation);
 }
 
 /* images: -1 for all. */

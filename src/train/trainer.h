@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "train/batch.h"
+#include "train/pixels.h"
 #include "train/schedule.h"
 #include "train/update.h"
 
@@ -19,6 +20,7 @@ struct cnn_trainer {
   size_t bytes;
   struct updater updater;
   struct batch batch;
+  struct pixels pixels; /* augmentation and normalisation */
   int64_t images, held; /* of the training split: to train on, and held back for validation */
   int32_t *index;       /* those to train on, then those held back; NULL: none are held back */
   int32_t *order;       /* of the epoch's images */

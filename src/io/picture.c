@@ -1,0 +1,87 @@
+/* cnn_image_write(): a PNG file through libpng, written whole or not at all. */
+#include <math.h>
+#include <png.h>
+#include <setjmp.h>
+
+#include "core/memory.h"
+#include "io/file.h"
+
+struct writer {
+  cnn_tensor image;
+  struct file_writer *file;
+  png_structp png;
+  png_infop info;
+  uint8_t *row;
+  cnn_status status; /* of a failure that has its sentence */
+  jmp_buf leave;
+};
+
+static void on_error(png_structp png, png_const_charp text) {
+  struct writer *writer = png_get_error_ptr(png);
+  if (writer->status == CNN_OK)
+    writer->status = CNN_FAIL(CNN_E_IO, "a PNG image cannot be written: %s", text);
+  longjmp(writer->leave, 1);
+}
+
+static void on_warning(png_structp png, png_const_charp text) { (void)png, (void)text; }
+
+static void write_bytes(png_structp png, png_bytep bytes, size_t count) {
+  struct writer *writer = png_get_io_ptr(png);
+  writer->status = file_write(writer->file, bytes, count);
+  if (writer->status != CNN_OK) png_error(png, "");
+}
+
+static void flush(png_structp png) { (void)png; }
+
+static uint8_t byte_of(float value) {
+  return value > 0 ? (uint8_t)lroundf((value < 1 ? value : 1) * 255) : 0;
+}
+
+/* Returns by longjmp where it fails. */
+static void write_image(struct writer *writer) {
+  cnn_shape shape = writer->image.shape;
+  png_set_write_fn(writer->png, writer, write_bytes, flush);
+  png_set_IHDR(writer->png, writer->info, (png_uint_32)shape.w, (png_uint_32)shape.h, 8,
+               shape.c == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_set_compression_level(writer->png, 9);
+  png_write_info(writer->png, writer->info);
+  for (int64_t y = 0; y < shape.h; y++) {
+    for (int64_t x = 0; x < shape.w; x++)
+      for (int64_t c = 0; c < shape.c; c++)
+        writer->row[x * shape.c + c] = byte_of(*cnn_tensor_at(writer->image, 0, c, y, x));
+    png_write_row(writer->png, writer->row);
+  }
+  png_write_end(writer->png, NULL);
+}
+
+static cnn_status write_file(void *context, struct file_writer *file) {
+  struct writer *writer = context;
+  size_t row = (size_t)(writer->image.shape.w * writer->image.shape.c);
+  writer->file = file;
+  writer->row = mem_alloc(row);
+  if (!writer->row) return status_no_memory(row, "a PNG image");
+  if (setjmp(writer->leave) == 0) {
+    writer->png = png_create_write_struct(PNG_LIBPNG_VER_STRING, writer, on_error, on_warning);
+    if (writer->png) writer->info = png_create_info_struct(writer->png);
+    if (writer->info)
+      write_image(writer);
+    else
+      writer->status = status_no_memory(0, "a PNG image");
+  }
+  png_destroy_write_struct(&writer->png, &writer->info);
+  mem_free(writer->row);
+  return writer->status;
+}
+
+cnn_status cnn_image_write(const char *path, cnn_tensor image) {
+  cnn_shape shape = image.shape;
+  if (shape.n != 1 || (shape.c != 1 && shape.c != 3) || shape.h < 1 || shape.w < 1 || shape.h > 1 << 20 ||
+      shape.w > 1 << 20)
+    return CNN_FAIL(
+        CNN_E_SHAPE,
+        "%lldx%lldx%lldx%lld is no picture: give one image of 1 or 3 channels, its sides at most 2^20",
+        (long long)shape.n, (long long)shape.c, (long long)shape.h, (long long)shape.w);
+  struct writer writer = {.image = image};
+  return file_replace(path, write_file, &writer);
+}

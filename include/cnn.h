@@ -158,7 +158,8 @@ CNN_API void cnn_net_free(cnn_net *net);
  * above that it takes its inputs from, as in "from=relu1,conv3"; without it that is the last one added. The
  * output of every brick but the last must be taken by another. Those with weights also know lr=, bias_lr= and
  * decay=: factors of the learning rate, of the biases' once more, and of the weight decay; with lr=0 they
- * stay as they are. The first failure sticks: later calls and cnn_net_check() return it. */
+ * stay as they are (but for the running mean and variance of batchnorm). The first failure sticks: later
+ * calls and cnn_net_check() return it. */
 CNN_API cnn_status cnn_net_add(cnn_net *net, const char *layer, const char *config);
 
 /* CNN_OK where the network has an input and a last layer, and every output but the last one's is taken; else
@@ -188,7 +189,7 @@ typedef struct cnn_layer_info {
   int64_t multiply_adds; /* of forward, for one image */
   int line;              /* in its file; 0 where built by calls */
   int inputs;            /* how many it takes: 0 for `input` */
-  const int *from;       /* the layers that they come from; borrowed from the net */
+  const int *from;       /* the layers that they come from; until the net is added to or freed */
 } cnn_layer_info;
 
 /* Multiply-adds for one image: of forward, or of a whole training step, which adds the gradients of weights
@@ -245,7 +246,8 @@ CNN_API cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y);
 CNN_API cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels, float *loss);
 
 /* Weights by name ("conv1.weight", "conv1.bias"), dense, in PyTorch's order and shape: convolution
- * (fn, c/groups, fh, fw), affine (units, inputs), biases (fn). Of batchnorm weight, bias, running_mean and
+ * (fn, c/groups, fh, fw), affine (units, inputs), biases (fn). Of table-conv
+ * (connections, fh, fw), filter by filter; of subsample (c). Of batchnorm weight, bias, running_mean and
  * running_var; the last two follow the steps of a trainer and nothing else. */
 typedef struct cnn_weight_info {
   const char *name; /* borrowed from the net */

@@ -33,7 +33,8 @@ struct cnn_model {
   const struct safetensor *mean, *factor; /* NULL: not normalised */
 };
 
-static const char mean_name[] = "input.mean", factor_name[] = "input.factor";
+static const char mean_name[] = "input.mean", factor_name[] = "input.factor",
+                  variance_name[] = ".running_var";
 
 /* The first value that is not finite, or -1. */
 static int64_t find_not_finite(const float *values, int64_t count) {
@@ -280,6 +281,12 @@ static cnn_status check_tensor(const struct safetensor *tensor, const cnn_weight
   if (bad >= 0)
     return CNN_FAIL(CNN_E_FORMAT, "tensor '%s' holds %f at element %lld: the file is damaged",
                     io_shown(weight->name).text, (double)tensor->values[bad], (long long)bad);
+  size_t length = strlen(weight->name), end = strlen(variance_name);
+  bool variance = !weight->trained && length > end && strcmp(weight->name + length - end, variance_name) == 0;
+  for (int64_t i = 0; variance && i < tensor->count; i++)
+    if (tensor->values[i] < 0)
+      return CNN_FAIL(CNN_E_FORMAT, "tensor '%s' holds %g at element %lld, but no variance is below 0",
+                      io_shown(weight->name).text, (double)tensor->values[i], (long long)i);
   return CNN_OK;
 }
 

@@ -74,13 +74,15 @@ static cnn_status write_file(void *context, struct file_writer *file) {
   return writer->status;
 }
 
+enum { MOST_SIDE = 1000000 }; /* of libpng too */
+
 cnn_status cnn_image_write(const char *path, cnn_tensor image) {
   cnn_shape shape = image.shape;
-  if (shape.n != 1 || (shape.c != 1 && shape.c != 3) || shape.h < 1 || shape.w < 1 || shape.h > 1 << 20 ||
-      shape.w > 1 << 20)
+  if (shape.n != 1 || (shape.c != 1 && shape.c != 3) || shape.h < 1 || shape.w < 1 || shape.h > MOST_SIDE ||
+      shape.w > MOST_SIDE)
     return CNN_FAIL(
         CNN_E_SHAPE,
-        "%lldx%lldx%lldx%lld is no picture: give one image of 1 or 3 channels, its sides at most 2^20",
+        "%lldx%lldx%lldx%lld is no picture: give one image of 1 or 3 channels, its sides at most 1000000",
         (long long)shape.n, (long long)shape.c, (long long)shape.h, (long long)shape.w);
   struct writer writer = {.image = image};
   return file_replace(path, write_file, &writer);

@@ -17,9 +17,10 @@
 enum {
   WEIGHT,
   BIAS,
-  WEIGHT_ROWS = 192,  /* rows of the weight gradient that one part computes, over the whole batch, */
-  WEIGHT_PANELS = 16, /* for so many panels of units */
-  PART_PANELS = 2,    /* panels of units that one part of forward computes, for PART_IMAGES at most */
+  WEIGHT_ROWS = 192,   /* rows of the weight gradient that one part computes, over the whole batch, */
+  WEIGHT_PANELS = 16,  /* for so many panels of units */
+  WEIGHT_IMAGES = 384, /* which are copied together so many at a time */
+  PART_PANELS = 2,     /* panels of units that one part of forward computes, for PART_IMAGES at most */
   PART_IMAGES = 48,
   ACROSS_UNITS = 256, /* backward_data lays so many units across at a time, */
   ACROSS_PANELS = 8,  /* and so many panels of places, which are one part */
@@ -54,6 +55,9 @@ struct tables {
   int32_t *inputs_at;              /* [K]: x from there */
   int32_t *weights_at;             /* [K]: gradient rows */
 };
+
+/* The next of so many that are left. */
+static int64_t chunk(int64_t left, int64_t most) { return left < most ? left : most; }
 
 static int64_t input_count(const struct view *x) { return x->shape.c * x->shape.h * x->shape.w; }
 
@@ -117,7 +121,7 @@ static void book(const void *config, struct ledger *l) {
   if (l->training) {
     t->row_parts = (inputs + WEIGHT_ROWS - 1) / WEIGHT_ROWS;
     l->weight_parts = (panels + WEIGHT_PANELS - 1) / WEIGHT_PANELS * t->row_parts + 1; /* the last: biases */
-    l->scratch = l->batch * (t->span + (panels < WEIGHT_PANELS ? panels : WEIGHT_PANELS) * BLOCK);
+    l->scratch = chunk(l->batch, WEIGHT_IMAGES) * (t->span + chunk(panels, WEIGHT_PANELS) * BLOCK);
     t->part_at = ledger_table(l, (size_t)t->row_parts * sizeof *t->part_at);
     t->inputs_at = ledger_table(l, (size_t)inputs * sizeof *t->inputs_at);
     t->weights_at = ledger_table(l, (size_t)inputs * sizeof *t->weights_at);
@@ -295,31 +299,33 @@ static void backward_weights(const struct step *s, struct shard shard) {
     if (config->bias) backward_bias(s, shard);
     return;
   }
-  int64_t panels = t->panels - first < WEIGHT_PANELS ? t->panels - first : WEIGHT_PANELS;
-  int64_t rows = t->inputs - from < WEIGHT_ROWS ? t->inputs - from : WEIGHT_ROWS;
+  int64_t panels = chunk(t->panels - first, WEIGHT_PANELS), rows = chunk(t->inputs - from, WEIGHT_ROWS);
   int64_t x_span = t->inputs_at[from + rows - 1] + 1, dy_span = panels * BLOCK;
-  float *dy = s->scratch + shard.thread * s->scratch_stride, *x = dy + shard.batch * dy_span;
   const float *x_from = s->x[0].data + t->part_at[from / WEIGHT_ROWS], *dy_from = s->dy.data + first * BLOCK;
-  for (int64_t n = 0; n < shard.batch; n++) {
-    memcpy(x + n * x_span, x_from + n * s->x[0].image, (size_t)x_span * sizeof *x);
-    memcpy(dy + n * dy_span, dy_from + n * s->dy.image, (size_t)dy_span * sizeof *dy);
-  }
   float *to = s->gradient + (first * t->inputs + from) * BLOCK;
-  struct run images = {0, 0, (int32_t)shard.batch};
-  struct product p = {.a = x,
-                      .b = dy,
-                      .c = to,
-                      .a_row = t->inputs_at + from,
-                      .c_row = t->weights_at,
-                      .runs = &images,
-                      .a_step = x_span,
-                      .b_step = dy_span,
-                      .rows = rows,
-                      .columns = t->units - first * BLOCK < dy_span ? t->units - first * BLOCK : dy_span,
-                      .depth = images.count,
-                      .b_panel = BLOCK,
-                      .c_panel = t->inputs * BLOCK};
-  s->kernels->product(&p);
+  for (int64_t n0 = 0; n0 < shard.batch; n0 += WEIGHT_IMAGES) {
+    struct run images = {0, 0, (int32_t)chunk(shard.batch - n0, WEIGHT_IMAGES)};
+    float *dy = s->scratch + shard.thread * s->scratch_stride, *x = dy + images.count * dy_span;
+    for (int64_t i = 0; i < images.count; i++) {
+      memcpy(x + i * x_span, x_from + (n0 + i) * s->x[0].image, (size_t)x_span * sizeof *x);
+      memcpy(dy + i * dy_span, dy_from + (n0 + i) * s->dy.image, (size_t)dy_span * sizeof *dy);
+    }
+    struct product p = {.a = x,
+                        .b = dy,
+                        .c = to,
+                        .a_row = t->inputs_at + from,
+                        .c_row = t->weights_at,
+                        .runs = &images,
+                        .a_step = x_span,
+                        .b_step = dy_span,
+                        .rows = rows,
+                        .columns = chunk(t->units - first * BLOCK, dy_span),
+                        .depth = images.count,
+                        .b_panel = BLOCK,
+                        .c_panel = t->inputs * BLOCK,
+                        .add = n0 > 0};
+    s->kernels->product(&p);
+  }
   for (int64_t panel = 0; shard.collector && panel < panels; panel++)
     shard.collector->take(shard.collector->context, to + panel * t->inputs * BLOCK, rows * BLOCK);
 }

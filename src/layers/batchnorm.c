@@ -164,6 +164,7 @@ static void join_images(const struct step *s, int64_t batch, int64_t b, int c, d
     double apart = (double)own[IMAGE_MEAN * BLOCK] + sum / pixels - *mean;
     *squares += (double)own[IMAGE_SQUARES * BLOCK] - sum * sum / pixels + pixels * apart * apart;
   }
+  if (*squares < 0) *squares = 0; /* of a channel that is the same everywhere, by rounding */
 }
 
 /* Channel block `part`: the batch's mean and variance, and what forward takes of them. */

@@ -9,7 +9,7 @@
 
 #define INIT_WORDS "normal:STD, xavier, he, zeros or constant:VALUE"
 
-enum { LONGEST_VALUE = 512 };
+enum { LONGEST_VALUE = 8192 /* the longest table of connections takes 6000 */ };
 
 const char *params_type(const struct param *param) {
   switch (param->type) {

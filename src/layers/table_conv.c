@@ -56,6 +56,9 @@ static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out)
   if (in[0].c > MOST_CONNECTED)
     return CNN_FAIL(CNN_E_SHAPE, "the input has %" PRId64 " channels; a table takes at most %d", in[0].c,
                     MOST_CONNECTED);
+  int64_t filters = panels(c->connections.filters) * BLOCK;
+  if (filters * in[0].c * c->kernel[0] * c->kernel[1] > INT32_MAX)
+    return CNN_FAIL(CNN_E_SHAPE, "the filters have too many weights: at most 2^31");
   *out = in[0];
   out->c = c->connections.filters;
   return window_shape(c->kernel, one, c->pad, one, CNN_ROUND_ERROR, in[0], &out->h, &out->w);

@@ -13,12 +13,13 @@
  * there, and they are moved on with the images at hand (exec.c).
  *
  * Order (exec.c). A step is rounds of tasks, each shared out among the threads:
- *     prepare    what layers derive from weights, in parts
- *     forward    groups of images through segments; a brick that books parts makes a round of its own; one
- * that needs something of all images (batchnorm) ends a round, in which it measured them turn       the last
- * segments forward, the loss, the first backward, group by group backward   as forward collect    weight
- * gradients in parts over the batch; sums of the groups' partial sums; and of what is final the optimiser's
- * step, on the same thread (train/trainer.c) */
+ *   - prepare: what layers derive from weights, in parts;
+ *   - forward: groups of images through segments; a brick that books parts makes a round of its own, and one
+ *     that needs something of all images (batchnorm) ends a round, in which it measured them;
+ *   - turn: the last segments forward, the loss, the first backward, group by group;
+ *   - backward: as forward;
+ *   - collect: weight gradients in parts over the batch; sums of the groups' partial sums; and of what is
+ *     final the optimiser's step, on the same thread (train/trainer.c). */
 #ifndef CNN_NET_PLAN_H
 #define CNN_NET_PLAN_H
 

@@ -219,7 +219,7 @@ cnn_status cnn_gradcheck(const cnn_net *net, uint64_t seed,
     struct text words = {0};
     struct probe *probe;
     cnn_shape in[MAX_INPUTS];
-    for (int k = 0; k < brick->inputs; k++) in[k] = brick->in[k], in[k].n = 2;
+    for (int k = 0; k < brick->inputs; k++) in[k] = brick->in[k], in[k].n = brick->class->settle ? 9 : 2;
     params_print(brick->class, brick->config, &words);
     cnn_status status = words.failed ? status_no_memory(64, "a layer's keys")
                                      : probe_new_inputs(brick->class->name, words.data ? words.data : "", in,

@@ -548,7 +548,7 @@ CNN_API cnn_status cnn_augment_image(const char *augment, cnn_shape input, cnn_s
 typedef struct cnn_augmenter cnn_augmenter;
 
 /* Augment training images of `data` as a trainer does, for a network's input of h x w (0: as large as the
- * images). Borrows data. */
+ * images). CNN_E_SHAPE where the images are not of the size that crop= says, or else h x w. Borrows data. */
 CNN_API cnn_status cnn_augmenter_new(const char *augment, const cnn_dataset *data, int64_t h, int64_t w,
                                      cnn_augmenter **augmenter);
 CNN_API void cnn_augmenter_free(cnn_augmenter *augmenter);

@@ -474,9 +474,9 @@ CNN_API void cnn_trainer_free(cnn_trainer *trainer);
 /* Run all epochs, or fewer where patience ends. CNN_E_STOPPED after cnn_trainer_stop(), at the end of a step.
  * CNN_E_NUMERIC names the layer, step and image group where a value stopped being finite.
  *
- * Afterwards, stopped or not, the plan holds what the run is for: with patience the best epoch's weights, if
- * an epoch has ended; else with ema their average; else those of the last step. Training goes on from the
- * last step's in any case. on_progress sees at epoch_end the weights that were evaluated. */
+ * Afterwards, whole, stopped or failed, the plan holds what the run is for: with patience the best epoch's
+ * weights, if an epoch has ended; else with ema their average; else those of the last step, which after
+ * CNN_E_NUMERIC may not be finite, nor may their average. Training goes on from the last step's in any case. on_progress sees at epoch_end the weights that were evaluated. */
 CNN_API cnn_status cnn_trainer_run(cnn_trainer *trainer);
 
 /* One step: the next mini-batch, forward, backward, update. Leaves the weights of that step in the plan. */

@@ -365,6 +365,6 @@ static cnn_status run(cnn_trainer *t) {
 
 cnn_status cnn_trainer_run(cnn_trainer *t) {
   cnn_status status = run(t);
-  if (status == CNN_OK || status == CNN_E_STOPPED) show_result(t);
+  if (status != CNN_E_NUMERIC || t->found.epoch) show_result(t);
   return status;
 }

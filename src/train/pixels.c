@@ -73,6 +73,7 @@ void pixels_free(struct pixels *pixels) {
 
 cnn_status pixels_prepare(const struct pixels *pixels, cnn_plan *plan) {
   cnn_shape input = cnn_net_input(plan->net), source = augment_source(&pixels->augment, input);
+  if (pixels->augment.crop_h && pixels->normalized) CNN_TRY(input_set_normal(plan, NULL, 0, NULL));
   if (pixels->augment.crop_h) CNN_TRY(input_set_image(plan, source.h, source.w));
   return augment_check(&pixels->augment, input_image(plan), input);
 }

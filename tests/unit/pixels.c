@@ -343,6 +343,37 @@ static void test_what_does_not_fit(void **state) {
   }
 }
 
+/* Without normalize= the plan's stays, also where images become larger than the input; a mean image cannot.
+ */
+static void test_normalisation_stays(void **state) {
+  (void)state;
+  static const float mean[3 * 12 * 12] = {0.25F, 0.5F, 0.75F}, factor[3] = {1, 2, 3};
+  static const struct {
+    int64_t h, means;
+    const char *normalize;
+    cnn_status status;
+  } cases[] = {{0, 3, NULL, CNN_OK},
+               {SIDE, 3, NULL, CNN_OK},
+               {SIDE, 3 * SIDE * SIDE, NULL, CNN_OK},
+               {0, 3 * CROP * CROP, NULL, CNN_E_SHAPE},
+               {0, 3 * CROP * CROP, "channel", CNN_OK}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    cnn_net *net = NULL;
+    cnn_plan *plan = plan_of(small_net, CNN_TRAIN, 1, &net);
+    cnn_trainer *trainer = NULL;
+    cnn_train_options options = settings("crop=12 flip", cases[i].normalize);
+    if (cases[i].h) ok(input_set_image(plan, cases[i].h, cases[i].h));
+    ok(input_set_normal(plan, mean, cases[i].means, factor));
+    assert_int_equal(cnn_trainer_new(plan, data, &options, &trainer), cases[i].status);
+    if (cases[i].status != CNN_OK) assert_why("mean image is 8x8, but images are to be 12x12");
+    assert_int_equal(plan->input.means, cases[i].normalize ? 3 : cases[i].means);
+    assert_int_equal(cnn_plan_image(plan).h, cases[i].status == CNN_OK ? SIDE : CROP);
+    if (!cases[i].normalize) assert_memory_equal(plan->input.factor, factor, sizeof factor);
+    cnn_trainer_free(trainer);
+    free_plan(plan, net);
+  }
+}
+
 /* A model file with only half of the normalisation, or a size that cannot be, is refused. */
 static void test_damaged_models(void **state) {
   (void)state;
@@ -516,6 +547,7 @@ int main(void) {
       cmocka_unit_test(test_settings),
       cmocka_unit_test(test_validation),
       cmocka_unit_test(test_what_does_not_fit),
+      cmocka_unit_test(test_normalisation_stays),
       cmocka_unit_test(test_damaged_models),
       cmocka_unit_test(test_looks),
       cmocka_unit_test(test_texts_at_random),

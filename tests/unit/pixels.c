@@ -305,6 +305,7 @@ static void test_settings(void **state) {
     const char *augment, *normalize, *expected;
   } cases[] = {{NULL, NULL, "}"},
                {"", "", "}"},
+               {" fill=zero ", NULL, "}"},
                {" flip  shift=2.5", NULL, "\"augment\":\"shift=2.5 flip\""},
                {NULL, "scale=255 mean-image", "\"normalize\":\"mean-image scale=255\""},
                {"pad=2", "channel", ",\"augment\":\"pad=2\",\"normalize\":\"channel\",\"images\":40}"}};
@@ -316,7 +317,7 @@ static void test_settings(void **state) {
     ok(cnn_trainer_new(plan, data, &options, &trainer));
     const char *text = cnn_trainer_settings(trainer);
     assert_non_null(strstr(text, cases[i].expected));
-    if (i < 2) assert_true(!strstr(text, "augment") && !strstr(text, "normalize"));
+    if (i < 3) assert_true(!strstr(text, "augment") && !strstr(text, "normalize"));
     cnn_trainer_free(trainer);
     free_plan(plan, net);
   }

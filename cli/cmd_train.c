@@ -49,7 +49,7 @@ static volatile sig_atomic_t asked_to_stop;
 static void on_signal(int number) {
   if (asked_to_stop && number == SIGINT) _exit(EXIT_FAILURE);
   asked_to_stop = 1;
-  cnn_trainer_stop(running);
+  if (running) cnn_trainer_stop(running);
 }
 
 static void catch_signals(cnn_trainer *trainer) {
@@ -65,6 +65,7 @@ static void release_signals(void) {
   signal(SIGINT, SIG_DFL);
   signal(SIGTERM, SIG_DFL);
   if (signal(SIGHUP, SIG_DFL) == SIG_IGN) signal(SIGHUP, SIG_IGN);
+  running = NULL;
 }
 
 static bool has_momentum(const cnn_train_options *options) {
@@ -360,7 +361,11 @@ static int run(struct train *train) {
   catch_signals(train->trainer);
   cnn_status status = cnn_trainer_run(train->trainer);
   progress_clear(progress);
-  if (status != CNN_OK && status != CNN_E_STOPPED) return save_finished(train, status);
+  if (status != CNN_OK && status != CNN_E_STOPPED) {
+    int failed = save_finished(train, status);
+    release_signals();
+    return failed;
+  }
   int result = save(train);
   release_signals();
   print_kept(train);

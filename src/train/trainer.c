@@ -291,7 +291,7 @@ static cnn_status run_epoch(cnn_trainer *t, cnn_progress *p, struct sums *sums) 
   double evaluating = sums->evaluating, start = sums->start;
   *sums = (struct sums){.start = start, .evaluating = evaluating};
   for (p->step = t->step + 1; p->step <= t->steps; p->step++) {
-    if (atomic_load(&t->stop))
+    if (atomic_exchange(&t->stop, 0))
       return CNN_FAIL(CNN_E_STOPPED, "stopped on request in epoch %" PRId64 ", before step %" PRId64,
                       p->epoch, p->step);
     double before = threads_seconds();

@@ -1,4 +1,4 @@
-/* Runs that are asked to stop: when they hear it, and that they go on. src/train/trainer.c. */
+/* Runs that are asked to stop: when they hear it, and that they go on. src/train/trainer.c, evaluate.c. */
 #include "training.h"
 
 /* Asks its run to stop after step `at`, counted from the start. */
@@ -35,9 +35,23 @@ static void test_goes_on(void **state) {
   run_free(&stopped);
   run_free(&whole);
 }
+/* It is heard within the evaluation after an epoch, and once. */
+static void test_evaluation(void **state) {
+  (void)state;
+  struct stopper stopper = {.at = STEPS};
+  struct training_run run = new_stopped(&stopper, -1);
+  cnn_evaluation evaluation;
+  assert_int_equal(cnn_trainer_run(run.trainer), CNN_E_STOPPED);
+  assert_why("while images were evaluated");
+  ok(cnn_trainer_evaluate(run.trainer, CNN_SPLIT_TRAIN, 0, &evaluation));
+  ok(cnn_trainer_run(run.trainer));
+  run_free(&run);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_goes_on),
+      cmocka_unit_test(test_evaluation),
   };
   return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -428,6 +428,8 @@ static void test_looks(void **state) {
   }
   assert_int_equal(looks_parse("ten-crop", input, input, &looks), CNN_E_ARGUMENT);
   assert_why("--augment crop=SIZE");
+  ok(looks_parse("ten-crop", (cnn_shape){1, input.c, input.h + 1, input.w + 1}, input, &looks));
+  assert_int_equal(looks.count, 10);
 }
 
 /* Texts of words at random: taken or refused with a sentence, never anything else. */

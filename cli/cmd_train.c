@@ -1,7 +1,8 @@
 /* cnn train: a network, a data set and settings in; a model file out. All that can fail without training
  * is tried before the first step: the network, the place for the model, the log, the data, the memory. A
- * run is never lost: SIGINT, SIGTERM and SIGHUP end it after the step and save; where the model cannot be
- * saved in its place, it goes to the folder for temporary files. */
+ * run is never lost: SIGINT, SIGTERM and SIGHUP end it after the step and save; a failure on the way saves
+ * what is finished; where the model cannot be saved in its place, it goes to the folder for temporary files.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -48,7 +49,7 @@ static volatile sig_atomic_t asked_to_stop;
 static void on_signal(int number) {
   if (asked_to_stop && number == SIGINT) _exit(EXIT_FAILURE);
   asked_to_stop = 1;
-  cnn_trainer_stop(running);
+  if (running) cnn_trainer_stop(running);
 }
 
 static void catch_signals(cnn_trainer *trainer) {
@@ -64,6 +65,7 @@ static void release_signals(void) {
   signal(SIGINT, SIG_DFL);
   signal(SIGTERM, SIG_DFL);
   if (signal(SIGHUP, SIG_DFL) == SIG_IGN) signal(SIGHUP, SIG_IGN);
+  running = NULL;
 }
 
 static bool has_momentum(const cnn_train_options *options) {
@@ -333,6 +335,22 @@ static int print_accuracy(const struct train *train) {
   return EXIT_SUCCESS;
 }
 
+/* After a failure: the best epoch's weights, or those of the steps so far if these are sound. */
+static int save_finished(struct train *train, cnn_status status) {
+  cnn_best best = cnn_trainer_best(train->trainer);
+  int result = fail();
+  const cnn_progress *last = &train->progress.last;
+  if (best.epoch == 0 && (status == CNN_E_NUMERIC || last->total_step == 0)) return result;
+  save(train);
+  print_kept(train);
+  if (train->out && best.epoch > 0)
+    fail_with("the model of epoch %lld is in '%s'", (long long)best.epoch, train->out);
+  else if (train->out)
+    fail_with("the model after epoch %lld, step %lld is in '%s'", (long long)last->epoch,
+              (long long)last->step, train->out);
+  return result;
+}
+
 static int run(struct train *train) {
   double start = now_seconds();
   struct progress *progress = &train->progress;
@@ -343,7 +361,11 @@ static int run(struct train *train) {
   catch_signals(train->trainer);
   cnn_status status = cnn_trainer_run(train->trainer);
   progress_clear(progress);
-  if (status != CNN_OK && status != CNN_E_STOPPED) return fail();
+  if (status != CNN_OK && status != CNN_E_STOPPED) {
+    int failed = save_finished(train, status);
+    release_signals();
+    return failed;
+  }
   int result = save(train);
   release_signals();
   print_kept(train);

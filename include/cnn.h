@@ -473,18 +473,21 @@ CNN_API cnn_status cnn_trainer_new(cnn_plan *plan, const cnn_dataset *data, cons
                                    cnn_trainer **trainer);
 CNN_API void cnn_trainer_free(cnn_trainer *trainer);
 
-/* Run all epochs, or fewer where patience ends. CNN_E_STOPPED after cnn_trainer_stop(), at the end of a step.
+/* Run all epochs, or fewer where patience ends. CNN_E_STOPPED after cnn_trainer_stop(), at the end of a step
+ * or within the evaluation after an epoch, which then is left out.
  * CNN_E_NUMERIC names the layer, step and image group where a value stopped being finite.
  *
- * Afterwards, stopped or not, the plan holds what the run is for: with patience the best epoch's weights, if
- * an epoch has ended; else with ema their average; else those of the last step. Training goes on from the
- * last step's in any case. on_progress sees at epoch_end the weights that were evaluated. */
+ * Afterwards, whole, stopped or failed, the plan holds what the run is for: with patience the best epoch's
+ * weights, if an epoch has ended; else with ema their average; else those of the last step, which after
+ * CNN_E_NUMERIC may not be finite, nor may their average. Training goes on from the last step's in any case.
+ * on_progress sees at epoch_end the weights that were evaluated. */
 CNN_API cnn_status cnn_trainer_run(cnn_trainer *trainer);
 
 /* One step: the next mini-batch, forward, backward, update. Leaves the weights of that step in the plan. */
 CNN_API cnn_status cnn_trainer_step(cnn_trainer *trainer, float *loss);
 
-/* Ask a running trainer to stop after the current step. Safe in a signal handler. */
+/* Ask a running trainer to stop after the current step, or mini-batch of an evaluation. Safe in a signal
+ * handler. */
 CNN_API void cnn_trainer_stop(cnn_trainer *trainer);
 
 /* The run's settings as one JSON object: everything that the bits of the result depend on. Valid
@@ -550,7 +553,7 @@ CNN_API cnn_status cnn_augment_image(const char *augment, cnn_shape input, cnn_s
 typedef struct cnn_augmenter cnn_augmenter;
 
 /* Augment training images of `data` as a trainer does, for a network's input of h x w (0: as large as the
- * images). Borrows data. */
+ * images). CNN_E_SHAPE where the images are not of the size that crop= says, or else h x w. Borrows data. */
 CNN_API cnn_status cnn_augmenter_new(const char *augment, const cnn_dataset *data, int64_t h, int64_t w,
                                      cnn_augmenter **augmenter);
 CNN_API void cnn_augmenter_free(cnn_augmenter *augmenter);

@@ -23,9 +23,20 @@ cnn_status cnn_augment_image(const char *augment, cnn_shape input, cnn_shape *im
 static cnn_status set_up(cnn_augmenter *a, const char *augment, int64_t h, int64_t w) {
   cnn_shape image = cnn_dataset_image(a->data);
   struct statistics statistics;
+  if (h < 0 || w < 0)
+    return CNN_FAIL(CNN_E_ARGUMENT,
+                    "an augmenter for an input of %lldx%lld: give a size, or 0 for the images'", (long long)h,
+                    (long long)w);
   CNN_TRY(augment_parse(augment, &a->augment));
   a->input = (cnn_shape){1, image.c, h ? h : image.h, w ? w : image.w};
   CNN_TRY(augment_check(&a->augment, image, a->input));
+  cnn_shape source = augment_source(&a->augment, a->input);
+  if (source.h != image.h || source.w != image.w)
+    return CNN_FAIL(
+        CNN_E_SHAPE,
+        "the images of '%s' are %lldx%lld; augmentation takes %lldx%lld: crop= is the images' size",
+        cnn_dataset_name(a->data), (long long)image.h, (long long)image.w, (long long)source.h,
+        (long long)source.w);
   if (a->augment.color > 0) {
     double covariance[3][3];
     CNN_TRY(statistics_new(a->data, NULL, 0, &statistics));

@@ -402,6 +402,7 @@ static cnn_status apply_input(const cnn_model *model, cnn_plan *plan) {
         CNN_E_SHAPE,
         "the plan's network takes %lldx%lld; the model has a mean image, for an input of %lldx%lld",
         (long long)ours.h, (long long)ours.w, (long long)theirs.h, (long long)theirs.w);
+  CNN_TRY(input_set_normal(plan, NULL, 0, NULL));
   CNN_TRY(input_set_image(plan, same ? image.h : ours.h, same ? image.w : ours.w));
   if (!model->mean) return CNN_OK;
   return input_set_normal(plan, model->mean->values, model->mean->count, model->factor->values);

@@ -28,8 +28,17 @@ cnn_status input_set_image(cnn_plan *plan, int64_t h, int64_t w) {
                     "images of %" PRId64 "x%" PRId64 " are smaller than the network's input of %" PRId64
                     "x%" PRId64 ", which is to be cropped from them",
                     h, w, in.h, in.w);
-  input_free(&plan->input);
-  if (h != in.h || w != in.w) plan->input.h = h, plan->input.w = w;
+  struct input *input = &plan->input;
+  cnn_shape image = input_image(plan);
+  if (h == image.h && w == image.w) return CNN_OK;
+  if (input->means > image.c)
+    return CNN_FAIL(CNN_E_SHAPE,
+                    "the plan's mean image is %" PRId64 "x%" PRId64 ", but images are to be %" PRId64
+                    "x%" PRId64 ": normalise it anew",
+                    image.h, image.w, h, w);
+  bool own = h == in.h && w == in.w;
+  input->h = own ? 0 : h;
+  input->w = own ? 0 : w;
   return CNN_OK;
 }
 

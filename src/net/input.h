@@ -22,7 +22,8 @@ const struct input *input_of(const cnn_plan *plan);
 /* Of one image that the plan takes: its network's input, or what that is cropped from. */
 cnn_shape input_image(const cnn_plan *plan);
 
-/* Take images of h x w from now on; no normalisation. CNN_E_SHAPE where the network's input is larger. */
+/* Take images of h x w from now on; means of channels stay. CNN_E_SHAPE where the network's input is larger,
+ * or there is a mean image of another size. */
 cnn_status input_set_image(cnn_plan *plan, int64_t h, int64_t w);
 
 /* Copies. means: 0 (mean and factor are not read), c, or c*h*w of input_image(). CNN_E_ARGUMENT where a value

@@ -2,6 +2,8 @@
 #ifndef CNN_TRAIN_BATCH_H
 #define CNN_TRAIN_BATCH_H
 
+#include <stdatomic.h>
+
 #include "data/augment.h"
 #include "data/dataset.h"
 #include "data/reader.h"
@@ -53,8 +55,9 @@ cnn_status batch_check(const cnn_plan *plan, const cnn_dataset *data);
 cnn_status evaluate_count(const cnn_dataset *data, cnn_split split, int64_t limit, int64_t *count);
 
 /* Loss and accuracy over `total` images of batch->split, those of index or, where it is NULL, the first ones,
- * not augmented, through batch's buffers. In evaluate.c. */
-cnn_status evaluate_images(struct batch *batch, const int32_t *index, int64_t total,
+ * not augmented, through batch's buffers. In evaluate.c. stop: where it is set it is cleared, and the
+ * evaluation ends with CNN_E_STOPPED before its next mini-batch; may be NULL. */
+cnn_status evaluate_images(struct batch *batch, const int32_t *index, int64_t total, atomic_int *stop,
                            cnn_evaluation *evaluation);
 
 #endif

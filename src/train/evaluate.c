@@ -16,7 +16,7 @@ cnn_status evaluate_count(const cnn_dataset *data, cnn_split split, int64_t limi
   return CNN_OK;
 }
 
-cnn_status evaluate_images(struct batch *batch, const int32_t *index, int64_t total,
+cnn_status evaluate_images(struct batch *batch, const int32_t *index, int64_t total, atomic_int *stop,
                            cnn_evaluation *evaluation) {
   cnn_plan *plan = batch->loss.plan;
   int64_t images = plan->options.batch;
@@ -24,6 +24,8 @@ cnn_status evaluate_images(struct batch *batch, const int32_t *index, int64_t to
   cnn_evaluation sum = {.total = total};
   batch->augment = NULL;
   for (int64_t n = 0; n < total; n += images) {
+    if (stop && atomic_exchange(stop, 0))
+      return CNN_FAIL(CNN_E_STOPPED, "stopped on request while images were evaluated");
     CNN_TRY(batch_take(batch, index, n, total - n < images ? total - n : images, total));
     exec_forward(plan, batch->loss.batch, &hooks);
     sum.loss += loss_sum(&batch->loss);
@@ -46,7 +48,7 @@ cnn_status cnn_evaluate(cnn_plan *plan, const cnn_dataset *data, cnn_split split
   if (!memory) return status_no_memory((size_t)bytes, "a batch");
   batch_place(&batch, plan->options.batch, memory);
   cnn_status status = batch_open(&batch);
-  if (status == CNN_OK) status = evaluate_images(&batch, NULL, total, evaluation);
+  if (status == CNN_OK) status = evaluate_images(&batch, NULL, total, NULL, evaluation);
   batch_close(&batch);
   mem_free(memory);
   return status;

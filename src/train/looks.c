@@ -40,7 +40,7 @@ static cnn_status add_shifts(struct looks *looks, int64_t most) {
 static cnn_status add_crops(struct looks *looks, cnn_shape image, cnn_shape input) {
   int64_t top = (image.h - input.h) / 2, left = (image.w - input.w) / 2; /* of the middle */
   int64_t down = image.h - input.h - top, right = image.w - input.w - left;
-  if (top == 0 || left == 0)
+  if (image.h == input.h || image.w == input.w)
     return CNN_FAIL(CNN_E_ARGUMENT,
                     "tta: ten-crop crops from images larger than the network's input; this model takes "
                     "%lldx%lld, its input is as large: train it with --augment crop=SIZE",

@@ -47,7 +47,8 @@ static cnn_status parse_normalize(const char *text, struct pixels *pixels) {
 static cnn_status write_texts(struct pixels *pixels) {
   static const char *const names[] = {"none", "channel", "mean-image"};
   char number[32];
-  if (pixels->augmented) augment_write(&pixels->augment, &pixels->augment_text);
+  augment_write(&pixels->augment, &pixels->augment_text);
+  pixels->augmented = pixels->augment_text.length > 0; /* "fill=zero" asks for nothing */
   if (pixels->normalized) text_add(&pixels->normalize_text, "%s", names[pixels->normal]);
   if (pixels->normalized && pixels->scale != 1)
     text_add(&pixels->normalize_text, " scale=%s", text_from_number(pixels->scale, number));
@@ -59,7 +60,6 @@ static cnn_status write_texts(struct pixels *pixels) {
 cnn_status pixels_parse(const char *augment, const char *normalize, struct pixels *pixels) {
   struct pixels result = {.normalized = normalize && *normalize};
   CNN_TRY(augment_parse(augment, &result.augment));
-  result.augmented = augment && augment[strspn(augment, gap)];
   if (result.normalized) CNN_TRY(parse_normalize(normalize, &result));
   CNN_TRY(write_texts(&result));
   *pixels = result;
@@ -73,6 +73,7 @@ void pixels_free(struct pixels *pixels) {
 
 cnn_status pixels_prepare(const struct pixels *pixels, cnn_plan *plan) {
   cnn_shape input = cnn_net_input(plan->net), source = augment_source(&pixels->augment, input);
+  if (pixels->augment.crop_h && pixels->normalized) CNN_TRY(input_set_normal(plan, NULL, 0, NULL));
   if (pixels->augment.crop_h) CNN_TRY(input_set_image(plan, source.h, source.w));
   return augment_check(&pixels->augment, input_image(plan), input);
 }

@@ -263,7 +263,9 @@ int64_t cnn_trainer_images(const cnn_trainer *trainer, cnn_split split) {
   return split_images(trainer, split, &index);
 }
 
-cnn_status cnn_trainer_evaluate(cnn_trainer *t, cnn_split split, int64_t limit, cnn_evaluation *evaluation) {
+/* stop: as of evaluate_images(). */
+static cnn_status evaluate_split(cnn_trainer *t, cnn_split split, int64_t limit, atomic_int *stop,
+                                 cnn_evaluation *evaluation) {
   static const char *const names[] = {"training", "test", "validation"};
   const int32_t *index;
   int64_t images = split_images(t, split, &index);
@@ -273,7 +275,11 @@ cnn_status cnn_trainer_evaluate(cnn_trainer *t, cnn_split split, int64_t limit, 
                     split <= CNN_SPLIT_VALIDATION ? names[split] : "such");
   struct batch batch = t->batch; /* between steps its buffers are free */
   batch.split = split == CNN_SPLIT_TEST ? CNN_SPLIT_TEST : CNN_SPLIT_TRAIN;
-  return evaluate_images(&batch, index, images, evaluation);
+  return evaluate_images(&batch, index, images, stop, evaluation);
+}
+
+cnn_status cnn_trainer_evaluate(cnn_trainer *t, cnn_split split, int64_t limit, cnn_evaluation *evaluation) {
+  return evaluate_split(t, split, limit, NULL, evaluation);
 }
 
 /* images: -1 for all. */
@@ -281,7 +287,7 @@ static cnn_status evaluate(cnn_trainer *t, cnn_split split, int64_t images, doub
   cnn_evaluation e;
   *accuracy = *loss = NAN;
   if (images == 0 || cnn_trainer_images(t, split) == 0) return CNN_OK;
-  CNN_TRY(cnn_trainer_evaluate(t, split, images < 0 ? 0 : images, &e));
+  CNN_TRY(evaluate_split(t, split, images < 0 ? 0 : images, &t->stop, &e));
   *accuracy = e.accuracy;
   *loss = e.loss;
   return CNN_OK;
@@ -291,7 +297,7 @@ static cnn_status run_epoch(cnn_trainer *t, cnn_progress *p, struct sums *sums) 
   double evaluating = sums->evaluating, start = sums->start;
   *sums = (struct sums){.start = start, .evaluating = evaluating};
   for (p->step = t->step + 1; p->step <= t->steps; p->step++) {
-    if (atomic_load(&t->stop))
+    if (atomic_exchange(&t->stop, 0))
       return CNN_FAIL(CNN_E_STOPPED, "stopped on request in epoch %" PRId64 ", before step %" PRId64,
                       p->epoch, p->step);
     double before = threads_seconds();
@@ -365,6 +371,6 @@ static cnn_status run(cnn_trainer *t) {
 
 cnn_status cnn_trainer_run(cnn_trainer *t) {
   cnn_status status = run(t);
-  if (status == CNN_OK || status == CNN_E_STOPPED) show_result(t);
+  if (status != CNN_E_NUMERIC || t->found.epoch) show_result(t);
   return status;
 }

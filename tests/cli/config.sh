@@ -124,6 +124,10 @@ check 'the best epoch is said' 0 '^best      epoch [0-9]+, by validation error: 
 best=$(sed -n 's/^best .*loss \([0-9.]*\);.*/\1/p' out)
 [[ $(sed -n 's/^validation accuracy.*loss \([0-9.]*\)$/\1/p' out) == "$best" ]]
 report 'the model saved is that of the best epoch' $?
+check 'a loss that is no number ends a run' 1 'not finite|nan|inf' train small.net --data "$data" --validation 15 --patience 20 \
+  --optimizer sgd --weight-decay 1000 --lr 0.01 --batch 7 --epochs 100 --out diverged.safetensors
+grep -q "the model of epoch [0-9]* is in 'diverged.safetensors'" err && "$program" eval diverged.safetensors --data "$data" >out 2>err
+report 'but keeps its best epoch' $?
 check 'the average is said' 0 '^average   of the weights over the steps, ema 0.9$' train small.net --data "$data" --ema 0.9 --epochs 1 --no-save
 
 echo "$passed passed, $failed failed"

@@ -468,6 +468,11 @@ static void test_augmenter(void **state) {
   cnn_augmenter_free(augmenter);
   assert_int_equal(cnn_augmenter_new("flip", data, 17, 16, &augmenter), CNN_E_SHAPE);
   assert_why("smaller than the network's input");
+  assert_int_equal(cnn_augmenter_new("flip", data, -16, 16, &augmenter), CNN_E_ARGUMENT);
+  assert_int_equal(cnn_augmenter_new("flip", data, 16, -1, &augmenter), CNN_E_ARGUMENT);
+  assert_int_equal(cnn_augmenter_new("crop=32", data, 0, 0, &augmenter), CNN_E_SHAPE);
+  assert_why("are 16x16; augmentation takes 32x32");
+  assert_int_equal(cnn_augmenter_new("flip", data, 12, 12, &augmenter), CNN_E_SHAPE);
   ok(cnn_augmenter_new(NULL, data, 0, 0, &augmenter));
   float same[3 * 16 * 16];
   ok(cnn_augmenter_draw(augmenter, 19, 1, 1, same));

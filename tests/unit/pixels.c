@@ -305,6 +305,7 @@ static void test_settings(void **state) {
     const char *augment, *normalize, *expected;
   } cases[] = {{NULL, NULL, "}"},
                {"", "", "}"},
+               {" fill=zero ", NULL, "}"},
                {" flip  shift=2.5", NULL, "\"augment\":\"shift=2.5 flip\""},
                {NULL, "scale=255 mean-image", "\"normalize\":\"mean-image scale=255\""},
                {"pad=2", "channel", ",\"augment\":\"pad=2\",\"normalize\":\"channel\",\"images\":40}"}};
@@ -316,7 +317,7 @@ static void test_settings(void **state) {
     ok(cnn_trainer_new(plan, data, &options, &trainer));
     const char *text = cnn_trainer_settings(trainer);
     assert_non_null(strstr(text, cases[i].expected));
-    if (i < 2) assert_true(!strstr(text, "augment") && !strstr(text, "normalize"));
+    if (i < 3) assert_true(!strstr(text, "augment") && !strstr(text, "normalize"));
     cnn_trainer_free(trainer);
     free_plan(plan, net);
   }
@@ -339,6 +340,37 @@ static void test_what_does_not_fit(void **state) {
     cnn_train_options options = settings(cases[i].augment, cases[i].normalize);
     assert_int_equal(cnn_trainer_new(plan, data, &options, &trainer), cases[i].status);
     assert_why(cases[i].why);
+    free_plan(plan, net);
+  }
+}
+
+/* Without normalize= the plan's stays, also where images become larger than the input; a mean image cannot.
+ */
+static void test_normalisation_stays(void **state) {
+  (void)state;
+  static const float mean[3 * 12 * 12] = {0.25F, 0.5F, 0.75F}, factor[3] = {1, 2, 3};
+  static const struct {
+    int64_t h, means;
+    const char *normalize;
+    cnn_status status;
+  } cases[] = {{0, 3, NULL, CNN_OK},
+               {SIDE, 3, NULL, CNN_OK},
+               {SIDE, 3 * SIDE * SIDE, NULL, CNN_OK},
+               {0, 3 * CROP * CROP, NULL, CNN_E_SHAPE},
+               {0, 3 * CROP * CROP, "channel", CNN_OK}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    cnn_net *net = NULL;
+    cnn_plan *plan = plan_of(small_net, CNN_TRAIN, 1, &net);
+    cnn_trainer *trainer = NULL;
+    cnn_train_options options = settings("crop=12 flip", cases[i].normalize);
+    if (cases[i].h) ok(input_set_image(plan, cases[i].h, cases[i].h));
+    ok(input_set_normal(plan, mean, cases[i].means, factor));
+    assert_int_equal(cnn_trainer_new(plan, data, &options, &trainer), cases[i].status);
+    if (cases[i].status != CNN_OK) assert_why("mean image is 8x8, but images are to be 12x12");
+    assert_int_equal(plan->input.means, cases[i].normalize ? 3 : cases[i].means);
+    assert_int_equal(cnn_plan_image(plan).h, cases[i].status == CNN_OK ? SIDE : CROP);
+    if (!cases[i].normalize) assert_memory_equal(plan->input.factor, factor, sizeof factor);
+    cnn_trainer_free(trainer);
     free_plan(plan, net);
   }
 }
@@ -396,6 +428,8 @@ static void test_looks(void **state) {
   }
   assert_int_equal(looks_parse("ten-crop", input, input, &looks), CNN_E_ARGUMENT);
   assert_why("--augment crop=SIZE");
+  ok(looks_parse("ten-crop", (cnn_shape){1, input.c, input.h + 1, input.w + 1}, input, &looks));
+  assert_int_equal(looks.count, 10);
 }
 
 /* Texts of words at random: taken or refused with a sentence, never anything else. */
@@ -516,6 +550,7 @@ int main(void) {
       cmocka_unit_test(test_settings),
       cmocka_unit_test(test_validation),
       cmocka_unit_test(test_what_does_not_fit),
+      cmocka_unit_test(test_normalisation_stays),
       cmocka_unit_test(test_damaged_models),
       cmocka_unit_test(test_looks),
       cmocka_unit_test(test_texts_at_random),

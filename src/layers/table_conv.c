@@ -227,10 +227,12 @@ static void backward_weights(const struct step *s, struct shard shard) {
   }
 }
 
-static const char *const examples[] = {
+static const char lenet5_c3[] =
     "in=2x6x9x14 kernel=5 "
-    "connections=0-2/1-3/2-4/3-5/0,4-5/0-1,5/0-3/1-4/2-5/0,3-5/0-1,4-5/0-2,5/0-1,3-4/1-2,4-5/0,2-3,5/0-5",
-    "in=3x3x7x7 kernel=3x2 pad=1 connections=0/1/2/0-1/1-2/0,2",
+    "connections=0-2/1-3/2-4/3-5/0,4-5/0-1,5/0-3/1-4/2-5/0,3-5/0-1,4-5/0-2,5/0-1,3-4/1-2,4-5/0,2-3,5/0-5";
+
+static const char *const examples[] = {
+    lenet5_c3, "in=3x3x7x7 kernel=3x2 pad=1 connections=0/1/2/0-1/1-2/0,2",
     "in=5x20x4x3 kernel=3 pad=2 connections=0-19/3/0,4,19",
     "in=2x2x6x5 kernel=1 connections=0/1/0/1/0/1/0/1/0/1/0/1/0/1/0/1/0/0-1", NULL};
 

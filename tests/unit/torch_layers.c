@@ -80,8 +80,10 @@ static double compare(FILE *golden, const char *of, const char *name, const floa
 /* The values of pattern() in the script. */
 static void fill(float *values, int64_t count, int64_t factor, int64_t offset, int64_t modulus,
                  float divisor) {
-  for (int64_t i = 0; i < count; i++)
-    values[i] = (float)((i * factor + offset) % modulus - modulus / 2) / divisor;
+  for (int64_t i = 0; i < count; i++) {
+    int64_t whole = (i * factor + offset) % modulus - modulus / 2;
+    values[i] = (float)whole / divisor;
+  }
 }
 
 static int64_t elements(cnn_shape s) { return s.n * s.c * s.h * s.w; }

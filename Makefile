@@ -36,6 +36,12 @@ test: ## install what is missing, build, fetch MNIST, run all tests
 	@tools/fetch-data $(BUILD)/cnn >/dev/null
 	$(call check,$(BUILD))
 
+accuracy: ## train recipes/ with several seeds each, print docs/results.md's table (hours; ARGS=--help)
+	@tools/install-deps build data || exit 1
+	@$(MAKE) --no-print-directory build
+	@tools/fetch-data $(BUILD)/cnn >/dev/null
+	@bench/accuracy --build $(BUILD) $(or $(ARGS),recipes/*.conf)
+
 install: build ## install into PREFIX (below DESTDIR): library, header, program, manual
 	DESTDIR='$(DESTDIR)' cmake --install $(BUILD) --prefix '$(PREFIX)'
 	@[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
@@ -85,4 +91,4 @@ format: ## lay out all C files with clang-format
 
 comma := ,
 
-.PHONY: help build demo test install bench bench-peers deps clean test-sanitize build-clang test-aarch64 lint format
+.PHONY: help build demo test accuracy install bench bench-peers deps clean test-sanitize build-clang test-aarch64 lint format

@@ -264,6 +264,7 @@ static void log_start(struct train *train) {
   json_close(&out, ']');
   json_string(&out, "network", train->name);
   json_integer(&out, "parameters", parameters(train->net));
+  json_integer(&out, "multiply_adds", cnn_net_multiply_adds(train->net, CNN_TRAIN)); /* of an image */
   json_string(&out, "data", cnn_dataset_name(train->data));
   json_raw(&out, "settings", cnn_trainer_settings(train->trainer));
   json_integer(&out, "threads", cnn_plan_settings(train->plan).threads);
@@ -329,6 +330,7 @@ static int print_accuracy(const struct train *train) {
   for (int i = 0; i < 3; i++) {
     cnn_evaluation evaluation;
     if (cnn_trainer_images(train->trainer, splits[i].split) == 0) continue;
+    if (splits[i].split == CNN_SPLIT_TRAIN && train->options.evaluate_train == 0) continue;
     if (cnn_trainer_evaluate(train->trainer, splits[i].split, 0, &evaluation) != CNN_OK) return fail();
     print_evaluation(splits[i].title, &evaluation);
   }
@@ -479,7 +481,7 @@ int cmd_train(int argc, char **argv) {
       ROW_LIMIT(&options->limit),
       ROW_MEMORY(&train.memory),
       ROW_WORD("eval-train", "N", &train.evaluate_train, evaluated,
-               "training images to evaluate after an epoch, all or none"),
+               "training images to evaluate after an epoch: a number, all, none (not in the end either)"),
       ROW_WORD("out", "FILE", &train.out, "NET.safetensors, numbered where taken",
                "model file to write or replace"),
       ROW_SWITCH("no-save", &train.no_save, "write no model file"),

@@ -218,6 +218,9 @@ check 'train --no-save' 0 '^model +not saved' '' train small.net --data $data --
 [[ ! -e small.safetensors ]]
 report 'train --no-save saves nothing' $?
 check 'train --limit --eval-train' 0 '^epoch 1/1 .* train [0-9.]+ %.*test' '' train small.net --data $data --epochs 1 --limit 30 --eval-train 10 --no-save
+check 'train --eval-train none' 0 '^epoch 1/1 .*%  test' '' train small.net --data $data --epochs 1 --eval-train none --no-save
+! grep -q '^training accuracy' out
+report 'train --eval-train none: not in the end either' $?
 check 'train --limit counts' 0 '^training accuracy .*/30\)' '' train small.net --data $data --epochs 1 --limit 30 --no-save
 check 'train: every option' 0 '^test accuracy' '' train small.net --data=$data --epochs=1 --batch=7 --optimizer=nesterov \
   --lr=0.01 --momentum=0.8 --seed=5 --threads=2 --loss=mse --group=3 --eval-train=all --limit=60 --out=c.safetensors

@@ -73,7 +73,8 @@ static void built_in_sizes(void **state) {
               {"deep-conv-net", 123552, 8772340},
               {"alexnet", 60965224, 724406816},
               {"alexnet-torchvision", 61100840, 714188480},
-              {"resnet20", 272474, 40813184}};
+              {"resnet20", 272474, 40813184},
+              {"mnist-fast", 24250, 415360}};
   enum { NETS = sizeof nets / sizeof *nets };
   int count = 0;
   while (cnn_net_builtin(count)) count++;

@@ -47,8 +47,8 @@ def classifier():
             nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000)]
 
 
-def alexnet(normalise=lambda: nn.LocalResponseNorm(5, 1e-4, 0.75, 2)):
-    """Krizhevsky et al. 2012: grouped convolutions, local response normalisation."""
+def alexnet(normalise=lambda: nn.LocalResponseNorm(5, 5e-4, 0.75, 2)):
+    """Krizhevsky et al. 2012: grouped convolutions, local response normalisation (alpha: of the mean of 5 squares)."""
     return nn.Sequential(
         nn.Conv2d(3, 96, 11, 4), nn.ReLU(), normalise(), nn.MaxPool2d(3, 2),
         nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU(), normalise(), nn.MaxPool2d(3, 2),

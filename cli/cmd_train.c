@@ -28,7 +28,7 @@ struct train {
   double momentum;
   const char *out; /* NULL: not saved */
   const char *log;
-  bool no_save, print_config;
+  bool no_save, print_config, plot;
   cnn_train_options options;
   const struct option_row *rows;
   char **command; /* the whole command line, for the log */
@@ -137,7 +137,7 @@ static void fill_in(struct train *train) {
 
 /* The file that repeats the run, for --config; where the results go is left out. */
 static bool write_config(const struct train *train, FILE *file) {
-  static const char *const without[] = {"threads", "memory", "out",          "no-save",
+  static const char *const without[] = {"threads", "memory", "out",          "plot", "no-save",
                                         "log",     "config", "print-config", NULL};
   fprintf(file, "# cnn %s: `cnn train --config FILE` repeats this run.\nnetwork = %s\n", cnn_version(),
           train->name);
@@ -173,6 +173,8 @@ static int prepare(struct train *train) {
   train->options.context = &train->progress;
   if (cnn_trainer_new(train->plan, train->data, &train->options, &train->trainer) != CNN_OK) return fail();
   fill_in(train);
+  if (train->plot && !progress_plot(&train->progress, train->options.epochs))
+    return fail_with("out of memory for --plot");
   return EXIT_SUCCESS;
 }
 
@@ -362,7 +364,7 @@ static int run(struct train *train) {
   signal(SIGXFSZ, SIG_IGN); /* nor `ulimit -f`: the write fails instead, and says so */
   catch_signals(train->trainer);
   cnn_status status = cnn_trainer_run(train->trainer);
-  progress_clear(progress);
+  progress_end(progress);
   if (status != CNN_OK && status != CNN_E_STOPPED) {
     int failed = save_finished(train, status);
     release_signals();
@@ -484,6 +486,7 @@ int cmd_train(int argc, char **argv) {
                "training images to evaluate after an epoch: a number, all, none (not in the end either)"),
       ROW_WORD("out", "FILE", &train.out, "NET.safetensors, numbered where taken",
                "model file to write or replace"),
+      ROW_SWITCH("plot", &train.plot, "draw curves of loss and accuracy, on a terminal after each epoch"),
       ROW_SWITCH("no-save", &train.no_save, "write no model file"),
       ROW_WORD("log", "FILE", &train.log, "none", "file for settings and a line an epoch, in JSON"),
       ROW_CONFIG(&train.config),

@@ -1,10 +1,12 @@
 /* What `cnn train` shows while it runs. On a terminal: a live line, redrawn at most ten times a second and
  * cut to the window's width by leaving out what matters least, and a line that stays after each epoch.
- * Piped: the line after each epoch only. The log gets one JSON object an epoch. Nothing here allocates:
- * it runs between the first step and the last. */
+ * Piped: the line after each epoch only. The log gets one JSON object an epoch. Nothing here allocates
+ * between the first step and the last. */
 #include "progress.h"
 
 #include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,10 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "plot.h"
+
+/* What --plot keeps of each epoch. */
+enum { TRAINING_LOSS, VALIDATION_LOSS, TEST_LOSS, TRAINING, VALIDATION, TEST, CURVES };
 
 enum { WIDEST = 240, PIECES = 8, CARET_C = 2 /* room for the terminal's echo */ };
 
@@ -34,6 +40,11 @@ static int window_width(void) {
   if (width <= 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0) width = window.ws_col;
   if (width <= 0) width = 80;
   return width > WIDEST ? WIDEST : (int)width;
+}
+
+static int window_height(void) {
+  struct winsize window;
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 ? window.ws_row : 0;
 }
 
 /* The pieces of rank <= most, two spaces apart; the length, which may pass the size. */
@@ -110,7 +121,6 @@ static void print_epoch(struct progress *progress, const cnn_progress *now) {
     snprintf(piece[5].text, sizeof piece[5].text, "test %.2f %%", 100 * now->test_accuracy);
   snprintf(piece[6].text, sizeof piece[6].text, "%.0f images/s", now->images_per_second);
   snprintf(piece[7].text, sizeof piece[7].text, "%.1f s", now->seconds);
-  progress_clear(progress);
   fit(piece, 8, progress->terminal ? window_width() - 1 : WIDEST, line, sizeof line);
   puts(line);
   fflush(stdout);
@@ -139,6 +149,74 @@ static void log_epoch(struct progress *progress, const cnn_progress *now) {
   progress_check_log(progress);
 }
 
+static double *curve(const struct progress *progress, int number) {
+  return progress->history + number * progress->epochs;
+}
+
+static void keep(struct progress *progress, const cnn_progress *now) {
+  int64_t i = now->epoch - 1;
+  curve(progress, TRAINING_LOSS)[i] = now->loss;
+  curve(progress, VALIDATION_LOSS)[i] = now->validation_loss;
+  curve(progress, TEST_LOSS)[i] = now->test_loss;
+  curve(progress, TRAINING)[i] = 100 * now->accuracy;
+  curve(progress, VALIDATION)[i] = 100 * now->validation_accuracy;
+  curve(progress, TEST)[i] = 100 * now->test_accuracy;
+}
+
+static bool has_unicode(void) {
+  setlocale(LC_CTYPE, "");
+  bool has = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+  setlocale(LC_CTYPE, "C");
+  return has;
+}
+
+/* NO_COLOR: https://no-color.org */
+static bool has_color(const struct progress *progress) {
+  const char *no_color = getenv("NO_COLOR");
+  return progress->terminal && !(no_color && *no_color);
+}
+
+static void draw_plot(struct progress *progress) {
+  int points = (int)progress->last.epoch - !progress->last.epoch_end, epochs = (int)progress->epochs;
+  struct plot plots[2] = {{"loss",
+                           {{"training", curve(progress, TRAINING_LOSS)},
+                            {"validation", curve(progress, VALIDATION_LOSS)},
+                            {"test", curve(progress, TEST_LOSS)}},
+                           points,
+                           epochs,
+                           true},
+                          {"accuracy, %",
+                           {{"training", curve(progress, TRAINING)},
+                            {"validation", curve(progress, VALIDATION)},
+                            {"test", curve(progress, TEST)}},
+                           points,
+                           epochs,
+                           false}};
+  struct plot_style style = {progress->terminal ? window_width() - 1 : 79,
+                             progress->terminal ? window_height() : 0, has_color(progress), has_unicode()};
+  progress->plotted = plot_print(plots, style);
+  fflush(stdout);
+}
+
+/* The plot goes, so that the epoch's line can stand in its place. */
+static void wipe_plot(struct progress *progress) {
+  if (progress->terminal && progress->plotted > 0) printf("\033[%dA\033[J", progress->plotted);
+  progress->plotted = 0;
+}
+
+bool progress_plot(struct progress *progress, int64_t epochs) {
+  progress->epochs = epochs;
+  progress->history = malloc((size_t)(CURVES * epochs) * sizeof *progress->history);
+  return progress->history != NULL;
+}
+
+void progress_end(struct progress *progress) {
+  progress_clear(progress);
+  if (progress->history && !progress->terminal) draw_plot(progress);
+  free(progress->history);
+  progress->history = NULL;
+}
+
 void progress_check_log(struct progress *progress) {
   errno = 0;
   if (!progress->log || progress->log_failed) return;
@@ -146,6 +224,7 @@ void progress_check_log(struct progress *progress) {
   progress->log_failed = true;
   const char *reason = errno ? strerror(errno) : "an earlier write failed";
   progress_clear(progress);
+  progress->plotted = 0; /* what is said now stands between it and the cursor */
   fail_with("cannot write the log '%s': %s; training goes on without it", progress->log_path, reason);
 }
 
@@ -153,7 +232,13 @@ void progress_report(void *context, const cnn_progress *now) {
   struct progress *progress = context;
   progress->last = *now;
   if (now->epoch_end) {
+    progress_clear(progress);
+    wipe_plot(progress);
     print_epoch(progress, now);
+    if (progress->history) {
+      keep(progress, now);
+      if (progress->terminal) draw_plot(progress);
+    }
     if (progress->log && !progress->log_failed) log_epoch(progress, now);
     return;
   }

@@ -74,7 +74,8 @@ static void built_in_sizes(void **state) {
               {"alexnet", 60965224, 724406816},
               {"alexnet-torchvision", 61100840, 714188480},
               {"resnet20", 272474, 40813184},
-              {"mnist-fast", 24250, 415360}};
+              {"mnist-fast", 24250, 415360},
+              {"mnist-record", 289642, 9983232}};
   enum { NETS = sizeof nets / sizeof *nets };
   int count = 0;
   while (cnn_net_builtin(count)) count++;

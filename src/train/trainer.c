@@ -118,8 +118,10 @@ void cnn_trainer_stop(cnn_trainer *trainer) { atomic_store(&trainer->stop, 1); }
 
 cnn_memory cnn_trainer_memory(const cnn_trainer *trainer) {
   cnn_memory memory = trainer->plan->memory;
+  int64_t ahead = reader_bytes(trainer->batch.reader);
   memory.optimizer = (int64_t)trainer->bytes;
-  memory.total += memory.optimizer;
+  memory.scratch += ahead;
+  memory.total += memory.optimizer + ahead;
   return memory;
 }
 

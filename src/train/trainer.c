@@ -249,7 +249,7 @@ static void report(cnn_trainer *t, cnn_progress *p, const struct sums *sums) {
 static int64_t split_images(const cnn_trainer *t, cnn_split split, const int32_t **index) {
   *index = NULL;
   if (split == CNN_SPLIT_VALIDATION) {
-    *index = t->index + t->images;
+    if (t->index) *index = t->index + t->images;
     return t->held;
   }
   if (split == CNN_SPLIT_TRAIN) {

@@ -72,6 +72,12 @@ cmp logged.conf 5.conf
 report 'the log holds the file' $?
 [[ $(grep -c '"epoch":.*"validation_loss":.*"lr":' log.jsonl) -gt 1 ]]
 report 'the log has rates and validation' $?
+manual=$(sed -n '/\\-\\-log/,/^\.PP/p' "$(dirname "$(realpath "$0")")/../../man/cnn.1") missing=
+for key in $(sed -n 2p log.jsonl | grep -o '"[a-z_]*":' | tr -d '":'); do
+  grep -qw -- "$key" <<<"$manual" || missing+=" $key"
+done
+[[ -z $missing ]]
+report "the manual has every key of the log:$missing" $?
 
 # ---- The command line wins, before and after ----
 

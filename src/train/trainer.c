@@ -6,6 +6,7 @@
 #include "core/memory.h"
 #include "core/rng.h"
 #include "core/threads.h"
+#include "train/evaluate.h"
 #include "train/trainer.h"
 #include "train/validation.h"
 
@@ -275,9 +276,9 @@ static cnn_status evaluate_split(cnn_trainer *t, cnn_split split, int64_t limit,
   if (images < 1)
     return CNN_FAIL(CNN_E_DATA, "'%s' has no %s images", cnn_dataset_name(t->data),
                     split <= CNN_SPLIT_VALIDATION ? names[split] : "such");
-  struct batch batch = t->batch; /* between steps its buffers are free */
-  batch.split = split == CNN_SPLIT_TEST ? CNN_SPLIT_TEST : CNN_SPLIT_TRAIN;
-  return evaluate_images(&batch, index, images, stop, evaluation);
+  struct evaluator evaluator = {.batch = t->batch}; /* between steps its buffers are free */
+  evaluator.batch.split = split == CNN_SPLIT_TEST ? CNN_SPLIT_TEST : CNN_SPLIT_TRAIN;
+  return evaluate_images(&evaluator, index, images, stop, evaluation);
 }
 
 cnn_status cnn_trainer_evaluate(cnn_trainer *t, cnn_split split, int64_t limit, cnn_evaluation *evaluation) {

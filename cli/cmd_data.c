@@ -67,6 +67,13 @@ static const char *read_action(const char *command, const char *action) {
   usage_error(command, "unknown action '%s' (one of list, fetch, verify, show)", action);
 }
 
+/* All options are those of show. */
+static void refuse_options(const struct command_line *line, const char *command, const char *action) {
+  for (int i = 0; line->rows[i].name; i++)
+    if (line->place[i] != OPTION_NOWHERE)
+      usage_error(command, "--%s is an option of show; %s takes none", line->rows[i].name, action);
+}
+
 int cmd_data(int argc, char **argv) {
   struct sheet sheet = {.out = "sheet.png", .rows = 8, .columns = 8, .seed = 1};
   const char *image = NULL;
@@ -94,6 +101,8 @@ int cmd_data(int argc, char **argv) {
   command_line_parse(&line, argc, argv);
 
   const char *action = read_action(argv[0], line.word[0]), *name = line.word[1];
+  bool is_show = strcmp(action, "show") == 0;
+  if (!is_show) refuse_options(&line, argv[0], action);
   if (strcmp(action, "list") == 0) {
     if (line.count > 1) usage_error(argv[0], "'%s' is one argument too many", name);
     return list();
@@ -101,7 +110,7 @@ int cmd_data(int argc, char **argv) {
   if (line.count < 2) usage_error(argv[0], "the data set's name is missing");
   read_shape(argv[0], image, &sheet.input);
   sheet.source = name;
-  if (strcmp(action, "show") == 0) return show(&sheet);
+  if (is_show) return show(&sheet);
   bool is_fetch = strcmp(action, "fetch") == 0;
   cnn_status status =
       is_fetch ? cnn_data_fetch(name, print_line, NULL) : cnn_data_verify(name, print_line, NULL);

@@ -122,13 +122,15 @@ static int open_log(struct train *train) {
   return fail_with("--log: '%s' cannot be written: %s", train->log, strerror(error));
 }
 
-/* What was left to the library becomes what it chose, so that the options say all of the run. */
-static void fill_in(struct train *train) {
+/* What was given, in its normal form. What was left to the optimiser or to the batch stays so: a file that
+ * repeats the run then goes together with another optimiser or batch. */
+static void normalize(struct train *train) {
   static char evaluated[32];
   cnn_train_options *options = &train->options;
+  double lr = options->lr, weight_decay = options->weight_decay;
   *options = cnn_trainer_options(train->trainer);
-  train->group = cnn_plan_settings(train->plan).group;
-  if (isnan(train->momentum) && has_momentum(options)) train->momentum = options->momentum;
+  options->lr = lr;
+  options->weight_decay = weight_decay;
   snprintf(evaluated, sizeof evaluated, "%lld", (long long)options->evaluate_train);
   train->evaluate_train = options->evaluate_train < 0    ? "all"
                           : options->evaluate_train == 0 ? "none"
@@ -172,7 +174,7 @@ static int prepare(struct train *train) {
   train->options.on_progress = progress_report;
   train->options.context = &train->progress;
   if (cnn_trainer_new(train->plan, train->data, &train->options, &train->trainer) != CNN_OK) return fail();
-  fill_in(train);
+  normalize(train);
   if (train->plot && !progress_plot(&train->progress, train->options.epochs))
     return fail_with("out of memory for --plot");
   return EXIT_SUCCESS;
@@ -393,6 +395,19 @@ static void train_free(struct train *train) {
   cnn_net_free(train->net);
 }
 
+/* Of two options that do not go together the one on the command line wins over one of a file. */
+static void settle(struct train *train, const struct command_line *line) {
+  cnn_train_options *options = &train->options;
+  enum option_place out = option_place(line, "out"), no_save = option_place(line, "no-save"),
+                    norm = option_place(line, "clip-norm"), value = option_place(line, "clip-value");
+  if (!has_momentum(options) && option_place(line, "momentum") < option_place(line, "optimizer"))
+    train->momentum = NAN;
+  if (train->out && train->no_save && out < no_save) train->out = NULL;
+  if (train->out && train->no_save && no_save < out) train->no_save = false;
+  if (options->clip_norm > 0 && options->clip_value > 0 && norm < value) options->clip_norm = 0;
+  if (options->clip_norm > 0 && options->clip_value > 0 && value < norm) options->clip_value = 0;
+}
+
 /* What the table of options cannot check. */
 static void check_options(struct train *train, const char *command) {
   cnn_train_options *options = &train->options;
@@ -505,6 +520,7 @@ int cmd_train(int argc, char **argv) {
   if (!command) return fail_with("out of memory");
   memcpy(command, argv, (size_t)argc * sizeof *command);
   command_line_parse(&line, argc, argv);
+  settle(&train, &line);
   check_options(&train, argv[0]);
   train.name = line.word[0];
   train.rows = rows;

@@ -13,7 +13,7 @@
 
 #include "cnn.h"
 
-enum { MOST_OPTIONS = 64, FIRST_KEY = 256, HELP_SIZE = 256, LONGEST_NAME = 64 };
+enum { FIRST_KEY = 256, HELP_SIZE = 256, LONGEST_NAME = 64 };
 
 /* argp's own options, which the search for unknown names must know. */
 static const struct option_row argp_rows[] = {{.name = "help"},
@@ -199,9 +199,8 @@ static void read_row(const struct place *place, const struct option_row *row, co
 
 struct parse {
   struct command_line *line;
-  bool given[MOST_OPTIONS];   /* on the command line */
-  bool in_file[MOST_OPTIONS]; /* by a file */
-  char *first[2];             /* the first word, by a file */
+  bool in_file[MOST_OPTIONS];
+  char *first[2]; /* the first word, by a file */
 };
 
 /* ---- Files of options ---- */
@@ -262,7 +261,9 @@ static void read_line(struct parse *parse, const struct place *place, char *text
     if (row->kind == OPTION_CONFIG) bad_value(place, key, "a file cannot name another one");
     if (parse->in_file[i]) bad_value(place, key, "given twice");
     parse->in_file[i] = true;
-    if (!parse->given[i]) read_row(place, row, value);
+    if (line->place[i] == OPTION_ON_LINE) return;
+    line->place[i] = OPTION_IN_FILE;
+    read_row(place, row, value);
     return;
   }
   unknown_key(place, line, key);
@@ -321,9 +322,10 @@ static error_t parse_one(int key, char *text, struct argp_state *state) {
   struct command_line *line = parse->line;
   if (key >= FIRST_KEY && key < FIRST_KEY + MOST_OPTIONS) {
     const struct option_row *row = &line->rows[key - FIRST_KEY];
-    if (row->kind == OPTION_CONFIG && parse->given[key - FIRST_KEY])
+    enum option_place *place = &line->place[key - FIRST_KEY];
+    if (row->kind == OPTION_CONFIG && *place == OPTION_ON_LINE)
       usage_error(state->name, "--%s is given twice", row->name);
-    parse->given[key - FIRST_KEY] = true;
+    *place = OPTION_ON_LINE;
     read_row(&(struct place){.command = state->name}, row, text);
     if (row->kind == OPTION_CONFIG) read_config(parse, state->name, text);
     return 0;
@@ -341,7 +343,7 @@ static error_t parse_one(int key, char *text, struct argp_state *state) {
       if (line->count > line->most)
         usage_error(state->name, "'%s' is one argument too many", line->word[line->most]);
       for (int i = 0; line->rows && line->rows[i].name; i++)
-        if (line->rows[i].required && !parse->given[i] && !parse->in_file[i])
+        if (line->rows[i].required && line->place[i] == OPTION_NOWHERE)
           usage_error(state->name, "--%s %s is missing: %s", line->rows[i].name, line->rows[i].argument,
                       line->rows[i].help);
       return 0;
@@ -407,6 +409,13 @@ void command_line_parse(struct command_line *line, int argc, char **argv) {
   static struct parse parse; /* static: line->word may point into it */
   parse = (struct parse){.line = line};
   line->count = 0;
+  memset(line->place, 0, sizeof line->place);
   error_t error = argp_parse(&argp, argc, argv, 0, NULL, &parse);
   if (error) usage_error(argv[0], "%s", strerror(error));
+}
+
+enum option_place option_place(const struct command_line *line, const char *name) {
+  int i = 0;
+  while (strcmp(line->rows[i].name, name) != 0) i++;
+  return line->place[i];
 }

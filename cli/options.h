@@ -31,6 +31,10 @@ struct option_row {
   bool required;
 };
 
+/* Where an option was given: the higher wins. */
+enum option_place { OPTION_NOWHERE, OPTION_IN_FILE, OPTION_ON_LINE };
+enum { MOST_OPTIONS = 64 };
+
 /* A command's usage, and the words (what is not an option) that were given. */
 struct command_line {
   const char *words;             /* "NET" */
@@ -41,6 +45,7 @@ struct command_line {
   const char *first;             /* the key by which a file may give the first word; NULL: none */
   char **word;
   int count;
+  enum option_place place[MOST_OPTIONS]; /* of each row */
 };
 
 #define NO_LIMIT_OF_WORDS 1000000
@@ -53,6 +58,9 @@ struct command_line {
  * and yes or no for a switch; a line that begins with # is a comment. What is also given on the command line
  * is taken from there. What is wrong in the file is said with its name and line; exits with 1. */
 void command_line_parse(struct command_line *line, int argc, char **argv);
+
+/* After that, where the option of that name, one of line->rows, was given. */
+enum option_place option_place(const struct command_line *line, const char *name);
 
 /* The line of such a file for each option that has a value, but for those named in `without` (ended by NULL).
  * False where a value does not fit in a line. */

@@ -63,6 +63,18 @@ bool text_to_integer(const char *s, size_t length, int64_t *value) {
   return true;
 }
 
+int text_to_sizes(const char *s, size_t length, int64_t *values, int most) {
+  for (int count = 0; count < most; count++) {
+    const char *times = memchr(s, 'x', length);
+    size_t digits = times ? (size_t)(times - s) : length;
+    if (!text_to_integer(s, digits, &values[count])) return 0;
+    if (!times) return count + 1;
+    s += digits + 1;
+    length -= digits + 1;
+  }
+  return 0;
+}
+
 /* Numbers in files have a point, also in a program whose locale has a comma. Changes this thread's locale;
  * returns what it was, to be given to uselocale(). */
 static locale_t with_point(void) {

@@ -24,6 +24,9 @@ void text_free(struct text *text);
 bool text_to_integer(const char *s, size_t length, int64_t *value);
 bool text_to_number(const char *s, size_t length, double *value);
 
+/* 1 to `most` whole numbers joined by 'x', as 3x32x32: how many; 0 where it is something else. */
+int text_to_sizes(const char *s, size_t length, int64_t *values, int most);
+
 /* A number as the shortest decimal that reads back to the same double. buffer: at least 32 bytes. */
 const char *text_from_number(double value, char *buffer);
 

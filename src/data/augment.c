@@ -77,10 +77,15 @@ static cnn_status read_whole(const char *name, struct piece value, double least,
 
 /* "256" or "240x320", height and width. */
 static cnn_status read_size(const struct row *row, struct piece value, int64_t *h, int64_t *w) {
-  struct piece first = value, second = value;
-  divide(value, 'x', &first, &second);
-  CNN_TRY(read_whole(row->name, first, row->least, row->most, h));
-  return read_whole(row->name, second, row->least, row->most, w);
+  int64_t size[2] = {0};
+  int count = text_to_sizes(value.start, value.length, size, 2);
+  if (count == 1) size[1] = size[0];
+  for (int i = 0; i < 2; i++)
+    if (count == 0 || (double)size[i] < row->least || (double)size[i] > row->most)
+      return out_of_range(row->name, value, row->least, row->most, true);
+  *h = size[0];
+  *w = size[1];
+  return CNN_OK;
 }
 
 /* "sigma:4,alpha:34", in either order. */
@@ -168,13 +173,6 @@ cnn_status augment_parse(const char *text, struct augment *augment) {
   return CNN_OK;
 }
 
-/* 10 as "10", not "1e+01". */
-static const char *number_text(double value, char *buffer) {
-  if (value != floor(value)) return text_from_number(value, buffer);
-  snprintf(buffer, 32, "%.0f", value);
-  return buffer;
-}
-
 void augment_write(const struct augment *augment, struct text *text) {
   char number[32], another[32];
   size_t start = text->length;
@@ -184,7 +182,7 @@ void augment_write(const struct augment *augment, struct text *text) {
     switch (rows[i].kind) {
       case NUMBER:
         if (*(const double *)field > 0)
-          text_add(text, "%s%s=%s", gap, rows[i].name, number_text(*(const double *)field, number));
+          text_add(text, "%s%s=%s", gap, rows[i].name, text_from_number(*(const double *)field, number));
         break;
       case WHOLE:
         if (*(const int64_t *)field > 0)
@@ -196,8 +194,8 @@ void augment_write(const struct augment *augment, struct text *text) {
         break;
       case ELASTIC:
         if (augment->sigma > 0)
-          text_add(text, "%selastic=sigma:%s,alpha:%s", gap, number_text(augment->sigma, number),
-                   number_text(augment->alpha, another));
+          text_add(text, "%selastic=sigma:%s,alpha:%s", gap, text_from_number(augment->sigma, number),
+                   text_from_number(augment->alpha, another));
         break;
       case SWITCH:
         if (augment->flip) text_add(text, "%sflip", gap);

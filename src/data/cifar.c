@@ -8,6 +8,7 @@
 
 #include "core/memory.h"
 #include "core/text.h"
+#include "data/idx.h"
 
 enum { SIDE = 32, PIXELS = 3 * SIDE * SIDE, MOST_FILES = 16, COARSE = 20, LINE = 64 };
 
@@ -64,12 +65,17 @@ static const struct kind *folder_kind(const char *folder) {
 bool cifar_is_folder(const char *path) { return folder_kind(path) != NULL; }
 
 bool cifar_is_list(const char *source) {
+  char first[4096];
+  size_t length = strcspn(source, ",");
+  if (length >= sizeof first) return false;
+  memcpy(first, source, length);
+  first[length] = 0;
   for (const char *name = source; name;) {
-    size_t length = strcspn(name, ",");
+    length = strcspn(name, ",");
     if (length < 5 || memcmp(name + length - 4, ".bin", 4) != 0) return false;
     name = name[length] ? name + length + 1 : NULL;
   }
-  return true;
+  return idx_check_images(first) != CNN_OK;
 }
 
 /* ------------------------------------------------------------------ records */
@@ -181,7 +187,7 @@ static cnn_status name_classes(cnn_dataset *dataset, const struct kind *kind, co
 static cnn_status add_source(struct source *source, const char *path) {
   *source = (struct source){.path = path};
   if (is_file(path, &source->bytes)) return CNN_OK;
-  return CNN_FAIL(CNN_E_IO, "'%s' is not there, or not a file", path);
+  return CNN_FAIL(CNN_E_IO, "CIFAR's file '%s' is not there, or not a file", path);
 }
 
 static cnn_status read_files(cnn_dataset *dataset, const struct kind *kind, const char *folder,
@@ -207,16 +213,21 @@ cnn_status cifar_read_folder(cnn_dataset *dataset, const char *path) {
   return status;
 }
 
+/* It is neither CIFAR's nor an IDX file: both are read from .bin files. */
+static cnn_status no_kind(const struct source *source) {
+  (void)idx_check_images(source->path);
+  return CNN_FAIL(
+      CNN_E_FORMAT,
+      "'%s' has %lld bytes, expected a multiple of CIFAR-10's 3073 or CIFAR-100's 3074, or an IDX "
+      "file, but %s",
+      source->path, (long long)source->bytes, cnn_why());
+}
+
 /* By size; where both fit, CIFAR-10 if that makes every label one of its own. */
 static cnn_status find_kind(const struct source *source, const struct kind **kind) {
   bool fits_ten = source->bytes > 0 && source->bytes % record(&ten) == 0;
   bool fits_hundred = source->bytes > 0 && source->bytes % record(&hundred) == 0;
-  if (!fits_ten && !fits_hundred)
-    return CNN_FAIL(
-        CNN_E_FORMAT,
-        "'%s' has %lld bytes, expected a multiple of 3073 (CIFAR-10) or 3074 (CIFAR-100): only the "
-        "binary version of CIFAR is read from .bin files",
-        source->path, (long long)source->bytes);
+  if (!fits_ten && !fits_hundred) return no_kind(source);
   *kind = fits_ten ? &ten : &hundred;
   if (!fits_ten || !fits_hundred) return CNN_OK;
   FILE *file = fopen(source->path, "rbe");

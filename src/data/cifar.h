@@ -15,7 +15,7 @@
 /* The folder holds a file of one of the two, by name. */
 bool cifar_is_folder(const char *path);
 
-/* Every name between commas ends in .bin. */
+/* Every name between commas ends in .bin, and the first file is not an IDX file of images. */
 bool cifar_is_list(const char *source);
 
 /* Fill a data set (name set, all else 0). A folder has both splits; of a list of files the last one is the

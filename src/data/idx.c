@@ -172,8 +172,20 @@ static cnn_status read_elements(struct idx *idx, uint8_t *bytes) {
                   (long long)idx->bytes);
 }
 
+static cnn_status read_image_header(struct idx *idx) {
+  return read_header(idx, "images", "3 (n, h, w) or 4 (n, c, h, w)", 3, 4);
+}
+
+cnn_status idx_check_images(const char *path) {
+  struct idx idx;
+  CNN_TRY(open_file(path, &idx));
+  cnn_status status = read_image_header(&idx);
+  gzclose(idx.stream);
+  return status;
+}
+
 static cnn_status read_images(struct idx *idx, uint8_t **pixels) {
-  CNN_TRY(read_header(idx, "images", "3 (n, h, w) or 4 (n, c, h, w)", 3, 4));
+  CNN_TRY(read_image_header(idx));
   uint8_t *bytes = mem_pages((size_t)idx->bytes);
   if (!bytes) return status_no_memory((size_t)idx->bytes, "images");
   cnn_status status = read_elements(idx, bytes);

@@ -11,6 +11,9 @@
 
 #include "core/status.h"
 
+/* CNN_OK where a file begins as one of images and, if it is plain, is as long as that asks for. */
+cnn_status idx_check_images(const char *path);
+
 /* pixels: n*c*h*w bytes from mem_pages(), which the caller frees. Outputs are set on success only. */
 cnn_status idx_read_images(const char *path, uint8_t **pixels, cnn_shape *shape);
 

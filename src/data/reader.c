@@ -129,6 +129,8 @@ void reader_free(struct reader *r) {
   mem_free(r);
 }
 
+int64_t reader_bytes(const struct reader *r) { return r ? (int64_t)r->bytes : 0; }
+
 /* pixels of front | pixels of back | numbers of front | numbers of back */
 static cnn_status set_up(struct reader *r, int threads) {
   size_t pixels = ((size_t)r->room * (size_t)dataset_image_bytes(r->dataset) + 63) / 64 * 64;

@@ -23,6 +23,7 @@ struct request {
 /* threads: that decode beside the caller. Borrows the data set. */
 cnn_status reader_new(const cnn_dataset *dataset, int64_t room, int threads, struct reader **reader);
 void reader_free(struct reader *reader);
+int64_t reader_bytes(const struct reader *reader); /* of its batches; 0 for NULL */
 
 /* Make a batch the front. Fails where one of its images cannot be read: the sentence names the first such
  * file. The caller's thread helps. */

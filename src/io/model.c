@@ -200,15 +200,13 @@ static cnn_status load_image(cnn_model *model) {
   const char *size = safetensors_metadata(model->file, "image");
   model->image = cnn_net_input(model->net);
   if (!size) return CNN_OK;
-  const char *times = strchr(size, 'x');
-  int64_t h, w;
-  if (!times || !text_to_integer(size, (size_t)(times - size), &h) ||
-      !text_to_integer(times + 1, strlen(times + 1), &w) || h < model->image.h || w < model->image.w ||
-      h > INT32_MAX || w > INT32_MAX)
+  int64_t image[2];
+  if (text_to_sizes(size, strlen(size), image, 2) != 2 || image[0] < model->image.h ||
+      image[1] < model->image.w || image[0] > INT32_MAX || image[1] > INT32_MAX)
     return CNN_FAIL(CNN_E_FORMAT, "image: '%s' is not a size of at least %lldx%lld", io_shown(size).text,
                     (long long)model->image.h, (long long)model->image.w);
-  model->image.h = h;
-  model->image.w = w;
+  model->image.h = image[0];
+  model->image.w = image[1];
   return CNN_OK;
 }
 

@@ -1,7 +1,6 @@
 /* add: y = x0 + x1 + ..., element by element: where a shortcut joins again (He et al. 2015, "Deep residual
  * learning", equation 1). Its gradient goes to every input as it is. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "layers/layer.h"
 
@@ -41,13 +40,9 @@ static void forward(const struct step *s, struct shard shard) {
   }
 }
 
-static void copy(float *to, const float *from, int64_t count) {
-  memcpy(to, from, (size_t)count * sizeof *to);
-}
-
 static void backward_data(const struct step *s, struct shard shard) {
   for (int k = 0; k < s->inputs; k++)
-    if (s->dx[k].data && s->dx[k].data != s->dy.data) each_image(&s->dx[k], &s->dy, shard, copy);
+    if (s->dx[k].data && s->dx[k].data != s->dy.data) each_image(&s->dx[k], &s->dy, shard, copy_floats);
 }
 
 static const char *const examples[] = {"in=2x20x3x4,2x20x3x4", "in=3x5x1x1,3x5x1x1,3x5x1x1", NULL};

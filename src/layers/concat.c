@@ -5,7 +5,6 @@
  *
  * elsewhere each block of it is split between two of y, pixel by pixel. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "layers/layer.h"
 
@@ -42,13 +41,9 @@ static void naive(const struct naive *s) {
   }
 }
 
-static void copy(float *to, const float *from, int64_t count) {
-  memcpy(to, from, (size_t)count * sizeof *to);
-}
-
 /* `count` lanes of each pixel, to and from lanes of other places. */
 static void copy_lanes(float *to, const float *from, int64_t pixels, int64_t count) {
-  for (int64_t p = 0; count > 0 && p < pixels; p++) copy(to + p * BLOCK, from + p * BLOCK, count);
+  for (int64_t p = 0; count > 0 && p < pixels; p++) copy_floats(to + p * BLOCK, from + p * BLOCK, count);
 }
 
 /* An image of an input x, and its channels in y, from `first` on: from one to the other. */
@@ -60,9 +55,9 @@ static void move(const struct view *x, float *x_data, const struct view *y, floa
     int64_t width = view_width(x, b), here = width < BLOCK - lane ? width : BLOCK - lane;
     if (lane == 0) { /* lanes past the last channel come along: the next input writes them */
       if (forward)
-        copy(joint, own, x->plane);
+        copy_floats(joint, own, x->plane);
       else
-        copy(own, joint, x->plane);
+        copy_floats(own, joint, x->plane);
     } else if (forward) {
       copy_lanes(joint + lane, own, pixels, here);
       copy_lanes(joint + y->plane, own + here, pixels, width - here);

@@ -626,16 +626,6 @@ static void backward_data(const struct step *s, struct shard shard) {
     }
 }
 
-/* The biases' gradient of image n: position i adds to lane i mod 16, whatever the image. */
-static void backward_bias(const struct step *s, int64_t n, bool last, float *sums, float *lanes) {
-  const struct tables *t = s->tables;
-  for (int64_t b = 0; b < view_blocks(&s->dy); b++) {
-    float *lane = lanes + b * BLOCK * BLOCK;
-    s->kernels->sum_positions(lane, s->dy.data + n * s->dy.image + b * s->dy.plane, BLOCK, t->positions);
-    if (last) s->kernels->sum_lanes(sums + b * BLOCK, lane);
-  }
-}
-
 /* Image n of x with its padding, in scratch. */
 static const float *pad(const struct config *config, const struct view *x, int64_t n,
                         const struct view *padded, float *scratch) {
@@ -689,7 +679,7 @@ static void backward_weights(const struct step *s, struct shard shard) {
       }
     }
     for (int64_t i = n; config->bias && i < n + images; i++)
-      backward_bias(s, i, last && i + 1 == n + images, partial + s->weight_at[BIAS], partial + s->range);
+      add_to_biases(s, i, last && i + 1 == n + images, partial + s->weight_at[BIAS], partial + s->range);
   }
 }
 

@@ -7,7 +7,6 @@
  * channel block by channel block; 64 of them, e to e + 63, take the words of Philox's calls e /
  * 4 to e / 4 + 15: element i word i % 64 / 16 of call e / 4 + i % 16. Of a word the upper 24 bits decide. */
 #include <math.h>
-#include <string.h>
 
 #include "core/rng.h"
 #include "layers/layer.h"
@@ -69,13 +68,11 @@ static void drop(const struct step *s, const struct view *y, const struct view *
   }
 }
 
-static void copy(float *y, const float *x, int64_t count) { memcpy(y, x, (size_t)count * sizeof *y); }
-
 static void forward(const struct step *s, struct shard shard) {
   if (shard.chance)
     drop(s, &s->y, &s->x[0], shard);
   else if (s->y.data != s->x[0].data)
-    each_image(&s->y, &s->x[0], shard, copy);
+    each_image(&s->y, &s->x[0], shard, copy_floats);
 }
 
 static void backward_data(const struct step *s, struct shard shard) { drop(s, &s->dx[0], &s->dy, shard); }

@@ -82,6 +82,19 @@ void sum_groups(const struct kernel_table *kernels, float *to, float *sums, int6
     memcpy(to, sums, (size_t)count * sizeof *to);
 }
 
+void add_to_biases(const struct step *s, int64_t n, bool last, float *sum, float *lanes) {
+  const struct view *dy = &s->dy;
+  for (int64_t b = 0; b < view_blocks(dy); b++, sum += BLOCK, lanes += BLOCK * BLOCK) {
+    s->kernels->sum_positions(lanes, dy->data + n * dy->image + b * dy->plane, BLOCK,
+                              dy->shape.h * dy->shape.w);
+    if (last) s->kernels->sum_lanes(sum, lanes);
+  }
+}
+
+void copy_floats(float *to, const float *from, int64_t count) {
+  memcpy(to, from, (size_t)count * sizeof *to);
+}
+
 static float *image(const struct view *v, int64_t n) { return v->data + n * v->image; }
 
 void each_image(const struct view *y, const struct view *x, struct shard shard,

@@ -265,6 +265,13 @@ extern const char *const round_choices[];
 void sum_groups(const struct kernel_table *kernels, float *to, float *sums, int64_t groups, int64_t stride,
                 int64_t count);
 
+/* For backward_weights: adds dy of image n to the gradient of the biases of its group, position i to lane i
+ * mod 16, whatever the image; after the group's last image lanes are joined. lanes: 16 x 16 floats for each
+ * block of channels, sum: 16. */
+void add_to_biases(const struct step *step, int64_t n, bool last, float *sum, float *lanes);
+
+void copy_floats(float *to, const float *from, int64_t count);
+
 /* Calls run(y, x, count) for every image n0 .. n1-1, on whole channel blocks. */
 void each_image(const struct view *y, const struct view *x, struct shard shard,
                 void (*run)(float *y, const float *x, int64_t count));

@@ -36,18 +36,6 @@ static cnn_status in_range(const struct param *p, int64_t number) {
                   p->key, number, p->least, p->most);
 }
 
-/* Up to `most` integers joined by 'x'; returns how many, 0 where it is something else. */
-static int integers(const char *text, int64_t *values, int most) {
-  int count = 0;
-  for (;;) {
-    size_t length = strcspn(text, "x");
-    if (count == most || !text_to_integer(text, length, &values[count])) return 0;
-    count++;
-    if (!text[length]) return count;
-    text += length + 1;
-  }
-}
-
 static cnn_status parse_init(const struct param *p, const char *value, struct init *init) {
   static const char *const names[] = {"xavier", "he", "zeros"};
   static const int kinds[] = {INIT_XAVIER, INIT_HE, INIT_ZEROS};
@@ -91,21 +79,22 @@ static cnn_status parse_numbers(const struct param *p, const char *value, struct
 
 static cnn_status parse_value(const struct param *p, const char *value, void *config) {
   void *at = (char *)config + p->offset;
+  size_t length = strlen(value);
   int64_t number[3];
   switch (p->type) {
     case PARAM_INTEGER:
-      if (integers(value, number, 1) != 1) return bad(p, value, "an integer");
+      if (!text_to_integer(value, length, number)) return bad(p, value, "an integer");
       CNN_TRY(in_range(p, number[0]));
       memcpy(at, number, sizeof *number);
       return CNN_OK;
     case PARAM_NUMBER: {
       double real;
-      CNN_TRY(parse_number(p, value, strlen(value), &real));
+      CNN_TRY(parse_number(p, value, length, &real));
       memcpy(at, &real, sizeof real);
       return CNN_OK;
     }
     case PARAM_PAIR: {
-      int count = integers(value, number, 2);
+      int count = text_to_sizes(value, length, number, 2);
       if (!count) return bad(p, value, "an integer or HxW");
       if (count == 1) number[1] = number[0];
       CNN_TRY(in_range(p, number[0]));
@@ -128,7 +117,7 @@ static cnn_status parse_value(const struct param *p, const char *value, void *co
                       p->choices[1] && p->choices[2] ? ", " : "",
                       p->choices[1] && p->choices[2] ? p->choices[2] : "");
     case PARAM_SHAPE: {
-      if (integers(value, number, 3) != 3) return bad(p, value, "CxHxW, as in 1x28x28,");
+      if (text_to_sizes(value, length, number, 3) != 3) return bad(p, value, "CxHxW, as in 1x28x28,");
       for (int i = 0; i < 3; i++) CNN_TRY(in_range(p, number[i]));
       cnn_shape shape = {1, number[0], number[1], number[2]};
       memcpy(at, &shape, sizeof shape);

@@ -88,13 +88,11 @@ static void backward_weights(const struct step *s, struct shard shard) {
     if (first) memset(partial, 0, (size_t)s->partial_stride * sizeof *partial);
     for (int64_t b = 0; b < blocks; b++) {
       const float *gradient = dy->data + n * dy->image + b * dy->plane;
-      float *weight = partial + s->range + b * lanes, *bias = weight + blocks * lanes;
+      float *weight = partial + s->range + b * lanes;
       s->kernels->sum_products(weight, gradient, s->saved + n * s->image + b * positions * BLOCK, positions);
-      s->kernels->sum_positions(bias, gradient, BLOCK, positions);
-      if (!last) continue;
-      s->kernels->sum_lanes(partial + s->weight_at[WEIGHT] + b * BLOCK, weight);
-      s->kernels->sum_lanes(partial + s->weight_at[BIAS] + b * BLOCK, bias);
+      if (last) s->kernels->sum_lanes(partial + s->weight_at[WEIGHT] + b * BLOCK, weight);
     }
+    add_to_biases(s, n, last, partial + s->weight_at[BIAS], partial + s->range + blocks * lanes);
   }
 }
 

@@ -206,7 +206,7 @@ static void backward_data(const struct step *s, struct shard shard) {
     }
 }
 
-/* Adds to the partial sums of the images' group; biases as conv's: position i adds to lane i mod 16. */
+/* Adds to the partial sums of the images' group. */
 static void backward_weights(const struct step *s, struct shard shard) {
   const struct config *config = s->config;
   const struct tables *t = s->tables;
@@ -216,14 +216,11 @@ static void backward_weights(const struct step *s, struct shard shard) {
     bool first = n % s->group == 0, last = (n + 1) % s->group == 0 || n + 1 == shard.batch;
     if (first) memset(partial, 0, (size_t)s->partial_stride * sizeof *partial);
     for (int64_t b = 0; b < view_blocks(dy); b++) {
-      const float *gradient = dy->data + n * dy->image + b * dy->plane;
-      float *lanes = partial + s->range + b * BLOCK * BLOCK;
       struct table_conv p = conv_of(config, x, dy, config->pad, s->weight, t->reach, b);
       s->kernels->table_conv_weights(&p, partial + b * t->channels * t->taps * BLOCK, x->data + n * x->image,
-                                     gradient);
-      s->kernels->sum_positions(lanes, gradient, BLOCK, dy->shape.h * dy->shape.w);
-      if (last) s->kernels->sum_lanes(partial + s->weight_at[BIAS] + b * BLOCK, lanes);
+                                     dy->data + n * dy->image + b * dy->plane);
     }
+    add_to_biases(s, n, last, partial + s->weight_at[BIAS], partial + s->range);
   }
 }
 

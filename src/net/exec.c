@@ -24,8 +24,8 @@ struct pass {
   bool load, scored;
   int measured, rest; /* bricks, 0: none. One to measure after forward; one whose backward_data is first */
   int64_t task_images;
-  int brick; /* or of the parts of one brick, or one brick in one direction */
-  cnn_direction direction;
+  int brick; /* or of the parts of a method of one brick, or one brick in one direction */
+  void (*method)(const struct step *step, struct shard shard);
   int64_t first_job; /* of a round of collect */
 };
 
@@ -149,16 +149,16 @@ static void run_group(void *context, int64_t task, int thread) {
     backward_segment(run, &plan->segments[s], group);
 }
 
-static void run_forward_part(void *context, int64_t task, int thread) {
+/* One part of a brick's work on all images. */
+static void run_part(void *context, int64_t task, int thread) {
   const struct pass *run = context;
   struct shard shard = {.n1 = run->batch, .part = task, .batch = run->batch, .thread = thread};
-  run->plan->net->bricks[run->brick].class->forward(step_of(run->plan, thread, run->brick), shard);
+  run->method(step_of(run->plan, thread, run->brick), shard);
 }
 
-static void run_data_part(void *context, int64_t task, int thread) {
-  const struct pass *run = context;
-  struct shard shard = {.n1 = run->batch, .part = task, .batch = run->batch, .thread = thread};
-  run->plan->net->bricks[run->brick].class->backward_data(step_of(run->plan, thread, run->brick), shard);
+static void parts(struct pass *run, int64_t count, void (*method)(const struct step *, struct shard)) {
+  run->method = method;
+  threads_run(run->plan->options.threads, count, run_part, run);
 }
 
 /* Is it the lowest of several readers? */
@@ -176,18 +176,6 @@ static void run_shares(void *context, int64_t task, int thread) {
   int64_t n0 = task * run->task_images, n1 = n0 + run->task_images;
   struct shard group = {.n0 = n0, .n1 = n1 < run->batch ? n1 : run->batch, .thread = thread};
   add_shares(run->plan, run->brick, group);
-}
-
-static void run_settle(void *context, int64_t task, int thread) {
-  const struct pass *run = context;
-  struct shard shard = {.n1 = run->batch, .part = task, .batch = run->batch, .thread = thread};
-  run->plan->net->bricks[run->brick].class->settle(step_of(run->plan, thread, run->brick), shard);
-}
-
-static void run_settle_backward(void *context, int64_t task, int thread) {
-  const struct pass *run = context;
-  struct shard shard = {.n1 = run->batch, .part = task, .batch = run->batch, .thread = thread};
-  run->plan->net->bricks[run->brick].class->settle_backward(step_of(run->plan, thread, run->brick), shard);
 }
 
 static void run_collect(void *context, int64_t task, int thread) {
@@ -262,7 +250,6 @@ static struct stretch stretch_down(const struct pass *run, int s) {
 
 static void forward_rounds(struct pass *run) {
   cnn_plan *plan = run->plan;
-  int threads = plan->options.threads;
   bool waited = false;
   run->load = run->hooks && run->hooks->load;
   for (int s = 0;;) {
@@ -270,6 +257,7 @@ static void forward_rounds(struct pass *run) {
     run->forward = up;
     if (up.past == plan->segment_count) return; /* the last stretch runs with the turn */
     int brick = plan->segments[up.past].first;
+    const struct layer_class *class = plan->net->bricks[brick].class;
     const struct ledger *ledger = &plan->planned[brick].ledger;
     waited = waits(run, up.past);
     if (waited) run->measured = brick;
@@ -277,9 +265,9 @@ static void forward_rounds(struct pass *run) {
     run->brick = brick;
     s = up.past + !waited;
     if (waited) {
-      threads_run(threads, ledger->batch_parts, run_settle, run);
+      parts(run, ledger->batch_parts, class->settle);
     } else if (ledger->forward_parts) {
-      threads_run(threads, ledger->forward_parts, run_forward_part, run);
+      parts(run, ledger->forward_parts, class->forward);
     } else {
       run->forward = (struct stretch){up.past, up.past + 1};
       groups(run);
@@ -289,8 +277,7 @@ static void forward_rounds(struct pass *run) {
 
 /* One brick that books parts, for one direction at least. */
 static void backward_parts(struct pass *run, int s) {
-  cnn_plan *plan = run->plan;
-  int threads = plan->options.threads;
+  const cnn_plan *plan = run->plan;
   run->brick = plan->segments[s].first;
   const struct step *step = &plan->steps[run->brick];
   const struct ledger *ledger = &plan->planned[run->brick].ledger;
@@ -300,9 +287,10 @@ static void backward_parts(struct pass *run, int s) {
     return;
   }
   assert(!step->range || ledger->weight_parts);
-  threads_run(threads, ledger->data_parts, run_data_part, run);
+  parts(run, ledger->data_parts, plan->net->bricks[run->brick].class->backward_data);
   run->task_images = plan->options.group;
-  if (has_shares(plan, run->brick)) threads_run(threads, groups_of(plan, run->batch), run_shares, run);
+  if (has_shares(plan, run->brick))
+    threads_run(plan->options.threads, groups_of(plan, run->batch), run_shares, run);
 }
 
 /* `done` went backward with the turn; now all below it. */
@@ -312,10 +300,9 @@ static void backward_rounds(struct pass *run, struct stretch done) {
     int s = done.first;
     bool waited = done.first < done.past && waits(run, s);
     if (waited) {
-      run->brick = plan->segments[s].first;
-      threads_run(plan->options.threads, plan->planned[run->brick].ledger.batch_parts, run_settle_backward,
-                  run);
-      if (plan->planned[run->brick].ledger.wants_dx) run->rest = run->brick;
+      int brick = run->brick = plan->segments[s].first;
+      parts(run, plan->planned[brick].ledger.batch_parts, plan->net->bricks[brick].class->settle_backward);
+      if (plan->planned[brick].ledger.wants_dx) run->rest = brick;
     } else if (s > 0) {
       backward_parts(run, --s);
     }
@@ -355,8 +342,6 @@ void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks) {
 static void run_layer_group(void *context, int64_t task, int thread) {
   const struct pass *run = context;
   const cnn_plan *plan = run->plan;
-  const struct layer_class *class = plan->net->bricks[run->brick].class;
-  const struct step *step = step_of(plan, thread, run->brick);
   const struct segment *segment = plan->segments;
   while (segment->last < run->brick) segment++;
   int64_t n0 = task * plan->options.group, n1 = n0 + plan->options.group;
@@ -368,32 +353,33 @@ static void run_layer_group(void *context, int64_t task, int thread) {
   for (int64_t turn = 0, turns = turns_of(segment, group); turn < turns; turn++) {
     struct shard shard = turn_of(group, turn, turns);
     move_on(run->plan, thread, segment, shard.n0);
-    if (run->direction == CNN_FORWARD) class->forward(step, shard);
-    if (run->direction == CNN_BACKWARD_DATA) class->backward_data(step, shard);
-    if (run->direction == CNN_BACKWARD_WEIGHTS) class->backward_weights(step, shard);
+    run->method(step_of(plan, thread, run->brick), shard);
   }
 }
 
 void exec_layer(cnn_plan *plan, int brick, cnn_direction direction) {
-  struct pass run = {.plan = plan, .batch = plan->options.batch, .brick = brick, .direction = direction};
+  struct pass run = {.plan = plan, .batch = plan->options.batch, .brick = brick};
+  const struct layer_class *class = plan->net->bricks[brick].class;
   const struct ledger *ledger = &plan->planned[brick].ledger;
   int threads = plan->options.threads;
   bool weights = direction == CNN_BACKWARD_WEIGHTS;
   if (direction == CNN_FORWARD && ledger->batch_parts) {
     run.measured = brick;
     groups(&run);
-    threads_run(threads, ledger->batch_parts, run_settle, &run);
+    parts(&run, ledger->batch_parts, class->settle);
   }
+  run.method = weights ? class->backward_weights : class->backward_data;
+  if (direction == CNN_FORWARD) run.method = class->forward;
   if (direction == CNN_FORWARD && ledger->forward_parts)
-    threads_run(threads, ledger->forward_parts, run_forward_part, &run);
+    parts(&run, ledger->forward_parts, class->forward);
   else if (direction == CNN_BACKWARD_DATA && ledger->data_parts)
-    threads_run(threads, ledger->data_parts, run_data_part, &run);
+    parts(&run, ledger->data_parts, class->backward_data);
   else if (!weights || !ledger->weight_parts)
     threads_run(threads, groups_of(plan, run.batch), run_layer_group, &run);
   int64_t jobs = 0;
   for (int64_t i = plan->collect_count - 1; i >= 0; i--)
     if (plan->collect[i].brick == brick) run.first_job = i, jobs++;
-  if (weights && ledger->batch_parts) threads_run(threads, ledger->batch_parts, run_settle_backward, &run);
+  if (weights && ledger->batch_parts) parts(&run, ledger->batch_parts, class->settle_backward);
   if (weights) threads_run(threads, jobs, run_collect, &run);
 }
 

@@ -2,8 +2,6 @@
 #ifndef CNN_TRAIN_BATCH_H
 #define CNN_TRAIN_BATCH_H
 
-#include <stdatomic.h>
-
 #include "data/augment.h"
 #include "data/dataset.h"
 #include "data/reader.h"
@@ -50,14 +48,5 @@ void batch_load(void *context, int64_t n0, int64_t n1, int thread);
 
 /* CNN_E_SHAPE or CNN_E_DATA where the data set does not fit the plan's network. */
 cnn_status batch_check(const cnn_plan *plan, const cnn_dataset *data);
-
-/* How many images of a split are evaluated; CNN_E_DATA where there are none. */
-cnn_status evaluate_count(const cnn_dataset *data, cnn_split split, int64_t limit, int64_t *count);
-
-/* Loss and accuracy over `total` images of batch->split, those of index or, where it is NULL, the first ones,
- * not augmented, through batch's buffers. In evaluate.c. stop: where it is set it is cleared, and the
- * evaluation ends with CNN_E_STOPPED before its next mini-batch; may be NULL. */
-cnn_status evaluate_images(struct batch *batch, const int32_t *index, int64_t total, atomic_int *stop,
-                           cnn_evaluation *evaluation);
 
 #endif

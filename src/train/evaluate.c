@@ -1,11 +1,13 @@
-/* Loss and accuracy over a split, and the gradient of one batch: what needs a plan and a loss only. */
-#include <inttypes.h>
+/* See evaluate.h; and the gradient of one batch: what needs a plan and a loss only.
+ *
+ * At test time an image may be looked at in several ways: the network's outputs (probabilities, where the
+ * loss is of such) are averaged before the largest is taken. */
+#include "train/evaluate.h"
 
 #include "core/memory.h"
-#include "train/batch.h"
 #include "train/optimizer.h"
 
-cnn_status evaluate_count(const cnn_dataset *data, cnn_split split, int64_t limit, int64_t *count) {
+static cnn_status count_images(const cnn_dataset *data, cnn_split split, int64_t limit, int64_t *count) {
   int64_t total = cnn_dataset_count(data, split);
   if (total < 1)
     return CNN_FAIL(CNN_E_DATA, "'%s' has no images in its %s split", cnn_dataset_name(data),
@@ -16,18 +18,45 @@ cnn_status evaluate_count(const cnn_dataset *data, cnn_split split, int64_t limi
   return CNN_OK;
 }
 
-cnn_status evaluate_images(struct batch *batch, const int32_t *index, int64_t total, atomic_int *stop,
+static int count_looks(const struct evaluator *e) { return e->looks ? e->looks->count : 1; }
+
+/* Outputs of one look to their sums; after the last one they become the mean. */
+static void average(const struct evaluator *e, int64_t n0, int64_t n1) {
+  const cnn_plan *plan = e->batch.loss.plan;
+  const struct view *y = &plan->steps[plan->net->count - 1].y;
+  int64_t classes = y->shape.c;
+  for (int64_t n = n0; n < n1; n++)
+    for (int64_t c = 0; c < classes; c++) {
+      float *output = y->data + view_offset(y, n, c, 0, 0);
+      double *sum = &e->sums[n * classes + c];
+      *sum = (e->look ? *sum : 0) + (double)*output;
+      if (e->look == e->looks->count - 1) *output = (float)(*sum / e->looks->count);
+    }
+}
+
+/* After the forward of one look. */
+static void judge(void *context, int64_t n0, int64_t n1) {
+  const struct evaluator *e = context;
+  loss_probabilities(&e->batch.loss, n0, n1);
+  if (count_looks(e) > 1) average(e, n0, n1);
+  if (e->look == count_looks(e) - 1) loss_judge(&e->batch.loss, n0, n1);
+}
+
+cnn_status evaluate_images(struct evaluator *e, const int32_t *index, int64_t total, atomic_int *stop,
                            cnn_evaluation *evaluation) {
-  cnn_plan *plan = batch->loss.plan;
-  int64_t images = plan->options.batch;
-  struct hooks hooks = {.load = batch_load, .scored = loss_score, .context = batch};
+  struct batch *batch = &e->batch;
+  int64_t images = batch->loss.plan->options.batch;
+  struct hooks hooks = {.load = batch_load, .scored = judge, .context = e};
   cnn_evaluation sum = {.total = total};
   batch->augment = NULL;
   for (int64_t n = 0; n < total; n += images) {
     if (stop && atomic_exchange(stop, 0))
       return CNN_FAIL(CNN_E_STOPPED, "stopped on request while images were evaluated");
     CNN_TRY(batch_take(batch, index, n, total - n < images ? total - n : images, total));
-    exec_forward(plan, batch->loss.batch, &hooks);
+    for (e->look = 0; e->look < count_looks(e); e->look++) {
+      batch->look = e->looks ? e->looks->look[e->look] : (struct look){0};
+      exec_forward(batch->loss.plan, batch->loss.batch, &hooks);
+    }
     sum.loss += loss_sum(&batch->loss);
     sum.correct += loss_correct(&batch->loss);
   }
@@ -37,21 +66,30 @@ cnn_status evaluate_images(struct batch *batch, const int32_t *index, int64_t to
   return CNN_OK;
 }
 
-cnn_status cnn_evaluate(cnn_plan *plan, const cnn_dataset *data, cnn_split split, int64_t limit,
-                        cnn_evaluation *evaluation) {
-  int64_t total;
+cnn_status cnn_evaluate_tta(cnn_plan *plan, const cnn_dataset *data, cnn_split split, int64_t limit,
+                            const char *how, cnn_evaluation *evaluation) {
+  struct looks looks;
+  int64_t total, images = plan->options.batch, sums = 0;
   CNN_TRY(batch_check(plan, data));
-  CNN_TRY(evaluate_count(data, split, limit, &total));
-  struct batch batch = {.loss.plan = plan, .data = data, .split = split};
-  int64_t bytes = batch_bytes(&batch, plan->options.batch);
+  CNN_TRY(looks_parse(how, input_image(plan), cnn_net_input(plan->net), &looks));
+  CNN_TRY(count_images(data, split, limit, &total));
+  struct evaluator e = {.batch = {.loss.plan = plan, .data = data, .split = split}, .looks = &looks};
+  if (looks.count > 1) sums = images * cnn_net_output(plan->net).c * (int64_t)sizeof *e.sums;
+  int64_t bytes = sums + batch_bytes(&e.batch, images);
   char *memory = mem_alloc((size_t)bytes);
   if (!memory) return status_no_memory((size_t)bytes, "a batch");
-  batch_place(&batch, plan->options.batch, memory);
-  cnn_status status = batch_open(&batch);
-  if (status == CNN_OK) status = evaluate_images(&batch, NULL, total, NULL, evaluation);
-  batch_close(&batch);
+  e.sums = (double *)(void *)memory;
+  batch_place(&e.batch, images, memory + sums);
+  cnn_status status = batch_open(&e.batch);
+  if (status == CNN_OK) status = evaluate_images(&e, NULL, total, NULL, evaluation);
+  batch_close(&e.batch);
   mem_free(memory);
   return status;
+}
+
+cnn_status cnn_evaluate(cnn_plan *plan, const cnn_dataset *data, cnn_split split, int64_t limit,
+                        cnn_evaluation *evaluation) {
+  return cnn_evaluate_tta(plan, data, split, limit, NULL, evaluation);
 }
 
 cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels, float *loss) {

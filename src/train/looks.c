@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "core/memory.h"
+#include "core/text.h"
 
 static cnn_status add(struct looks *looks, struct look look) {
   if (looks->count == MOST_LOOKS)
@@ -91,71 +91,4 @@ cnn_status looks_parse(const char *text, cnn_shape image, cnn_shape input, struc
   }
   *looks = result;
   return CNN_OK;
-}
-
-/* ------------------------------------------------------------------ evaluation */
-
-struct averaging {
-  struct batch batch; /* first, so that hooks see it */
-  const struct looks *looks;
-  int now;     /* the look at hand */
-  double *sum; /* [images][classes]: of outputs */
-};
-
-/* After the forward of one look; after the last one the mean is judged. */
-static void add_outputs(void *context, int64_t n0, int64_t n1) {
-  struct averaging *a = context;
-  const cnn_plan *plan = a->batch.loss.plan;
-  const struct view *y = &plan->steps[plan->net->count - 1].y;
-  int64_t classes = y->shape.c;
-  loss_probabilities(&a->batch.loss, n0, n1);
-  for (int64_t n = n0; n < n1; n++)
-    for (int64_t c = 0; c < classes; c++) {
-      float *output = y->data + view_offset(y, n, c, 0, 0);
-      double *sum = &a->sum[n * classes + c];
-      *sum = (a->now ? *sum : 0) + (double)*output;
-      if (a->now == a->looks->count - 1) *output = (float)(*sum / a->looks->count);
-    }
-  if (a->now == a->looks->count - 1) loss_judge(&a->batch.loss, n0, n1);
-}
-
-static cnn_status evaluate_looks(struct averaging *a, int64_t total, cnn_evaluation *evaluation) {
-  struct batch *batch = &a->batch;
-  struct hooks hooks = {.load = batch_load, .scored = add_outputs, .context = a};
-  int64_t images = batch->loss.plan->options.batch;
-  cnn_evaluation sum = {.total = total};
-  for (int64_t n = 0; n < total; n += images) {
-    CNN_TRY(batch_take(batch, NULL, n, total - n < images ? total - n : images, total));
-    for (a->now = 0; a->now < a->looks->count; a->now++) {
-      batch->look = a->looks->look[a->now];
-      exec_forward(batch->loss.plan, batch->loss.batch, &hooks);
-    }
-    sum.loss += loss_sum(&batch->loss);
-    sum.correct += loss_correct(&batch->loss);
-  }
-  sum.loss /= (double)total;
-  sum.accuracy = (double)sum.correct / (double)total;
-  *evaluation = sum;
-  return CNN_OK;
-}
-
-cnn_status cnn_evaluate_tta(cnn_plan *plan, const cnn_dataset *data, cnn_split split, int64_t limit,
-                            const char *how, cnn_evaluation *evaluation) {
-  struct looks looks;
-  CNN_TRY(batch_check(plan, data));
-  CNN_TRY(looks_parse(how, input_image(plan), cnn_net_input(plan->net), &looks));
-  if (looks.count == 1) return cnn_evaluate(plan, data, split, limit, evaluation);
-  struct averaging a = {.batch = {.loss.plan = plan, .data = data, .split = split}, .looks = &looks};
-  int64_t images = plan->options.batch, bytes = batch_bytes(&a.batch, images),
-          sums = images * cnn_net_output(plan->net).c * (int64_t)sizeof(double), total;
-  CNN_TRY(evaluate_count(data, split, limit, &total));
-  char *memory = mem_alloc((size_t)(sums + bytes));
-  if (!memory) return status_no_memory((size_t)(sums + bytes), "a batch");
-  a.sum = (double *)(void *)memory;
-  batch_place(&a.batch, images, memory + sums);
-  cnn_status status = batch_open(&a.batch);
-  if (status == CNN_OK) status = evaluate_looks(&a, total, evaluation);
-  batch_close(&a.batch);
-  mem_free(memory);
-  return status;
 }

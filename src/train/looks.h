@@ -1,5 +1,4 @@
-/* Several looks at an image that is to be judged: what is averaged over at test time. In looks.c, with the
- * evaluation that uses them. */
+/* Several looks at an image that is to be judged: what is averaged over at test time. */
 #ifndef CNN_TRAIN_LOOKS_H
 #define CNN_TRAIN_LOOKS_H
 

@@ -125,12 +125,6 @@ void loss_judge(const struct loss *loss, int64_t n0, int64_t n1) {
   }
 }
 
-void loss_score(void *context, int64_t n0, int64_t n1) {
-  const struct loss *loss = context;
-  loss_probabilities(loss, n0, n1);
-  loss_judge(loss, n0, n1);
-}
-
 double loss_sum(const struct loss *loss) {
   double lane[BLOCK] = {0};
   for (int64_t n = 0; n < loss->batch; n++) lane[n % BLOCK] += loss->each[n];

@@ -25,12 +25,10 @@ cnn_status loss_check(const cnn_net *net);
 cnn_status loss_check_labels(const cnn_net *net, const int32_t *labels, int64_t count);
 
 /* For hooks: `context` is a struct loss. After the whole of a training forward: loss and gradient of the
- * mean. After inference: loss only, from the net's outputs. */
+ * mean. */
 void loss_gradient(void *context, int64_t n0, int64_t n1);
-void loss_score(void *context, int64_t n0, int64_t n1);
 
-/* The two halves of loss_score(): outputs become probabilities, where the loss is of such; what they are
- * worth. */
+/* After inference: the net's outputs become probabilities, where the loss is of such; their loss. */
 void loss_probabilities(const struct loss *loss, int64_t n0, int64_t n1);
 void loss_judge(const struct loss *loss, int64_t n0, int64_t n1);
 

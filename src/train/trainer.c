@@ -6,6 +6,7 @@
 #include "core/memory.h"
 #include "core/rng.h"
 #include "core/threads.h"
+#include "train/evaluate.h"
 #include "train/trainer.h"
 #include "train/validation.h"
 
@@ -118,8 +119,10 @@ void cnn_trainer_stop(cnn_trainer *trainer) { atomic_store(&trainer->stop, 1); }
 
 cnn_memory cnn_trainer_memory(const cnn_trainer *trainer) {
   cnn_memory memory = trainer->plan->memory;
+  int64_t ahead = reader_bytes(trainer->batch.reader);
   memory.optimizer = (int64_t)trainer->bytes;
-  memory.total += memory.optimizer;
+  memory.scratch += ahead;
+  memory.total += memory.optimizer + ahead;
   return memory;
 }
 
@@ -247,7 +250,7 @@ static void report(cnn_trainer *t, cnn_progress *p, const struct sums *sums) {
 static int64_t split_images(const cnn_trainer *t, cnn_split split, const int32_t **index) {
   *index = NULL;
   if (split == CNN_SPLIT_VALIDATION) {
-    *index = t->index + t->images;
+    if (t->index) *index = t->index + t->images;
     return t->held;
   }
   if (split == CNN_SPLIT_TRAIN) {
@@ -273,9 +276,9 @@ static cnn_status evaluate_split(cnn_trainer *t, cnn_split split, int64_t limit,
   if (images < 1)
     return CNN_FAIL(CNN_E_DATA, "'%s' has no %s images", cnn_dataset_name(t->data),
                     split <= CNN_SPLIT_VALIDATION ? names[split] : "such");
-  struct batch batch = t->batch; /* between steps its buffers are free */
-  batch.split = split == CNN_SPLIT_TEST ? CNN_SPLIT_TEST : CNN_SPLIT_TRAIN;
-  return evaluate_images(&batch, index, images, stop, evaluation);
+  struct evaluator evaluator = {.batch = t->batch}; /* between steps its buffers are free */
+  evaluator.batch.split = split == CNN_SPLIT_TEST ? CNN_SPLIT_TEST : CNN_SPLIT_TRAIN;
+  return evaluate_images(&evaluator, index, images, stop, evaluation);
 }
 
 cnn_status cnn_trainer_evaluate(cnn_trainer *t, cnn_split split, int64_t limit, cnn_evaluation *evaluation) {

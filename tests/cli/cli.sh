@@ -152,6 +152,9 @@ check '--out and --log the same' 2 '' 'same file' train small.net --data x --out
 check 'eval-train is neither' 2 '' "--eval-train: 'most' is not" train small.net --data x --eval-train most
 check 'data: unknown action' 2 '' "did you mean 'verify'" data verfy mnist
 check 'data: name is missing' 2 '' 'name is missing' data fetch
+check 'data: an option of show for fetch' 2 '' '--augment is an option of show; fetch takes none' data fetch mnits --augment flip
+check 'data: an option of show for verify' 2 '' '--seed is an option of show' data verify mnits --seed 1
+check 'data: an option of show for list' 2 '' '--out is an option of show' data list --out x
 check 'data: unknown set' 1 '' "^cnn: .*did you mean 'mnist'" data verify mnits
 check 'data list' 0 '^mnist ' '' data list
 check 'predict: no image' 2 '' 'is missing' predict m

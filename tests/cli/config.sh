@@ -72,6 +72,12 @@ cmp logged.conf 5.conf
 report 'the log holds the file' $?
 [[ $(grep -c '"epoch":.*"validation_loss":.*"lr":' log.jsonl) -gt 1 ]]
 report 'the log has rates and validation' $?
+manual=$(sed -n '/\\-\\-log/,/^\.PP/p' "$(dirname "$(realpath "$0")")/../../man/cnn.1") missing=
+for key in $(sed -n 2p log.jsonl | grep -o '"[a-z_]*":' | tr -d '":'); do
+  grep -qw -- "$key" <<<"$manual" || missing+=" $key"
+done
+[[ -z $missing ]]
+report "the manual has every key of the log:$missing" $?
 
 # ---- The command line wins, before and after ----
 
@@ -80,6 +86,43 @@ for order in 1 2; do
   "$program" train "${options[@]}" --print-config >out 2>err && grep -q '^seed = 9$' out && grep -q '^batch = 7$' out
   report "an option wins over the file, order $order" $?
 done
+# says NAME PATTERN OPTION...: whether the settings printed have the pattern
+says() {
+  local name=$1 pattern=$2
+  shift 2
+  timeout 60 "$program" train "$@" --no-save >out 2>err && sed 's/^ *//' out | tr '\n' ' ' | grep -qE -- "$pattern"
+  report "$name" $?
+}
+printf 'network = small.net\ndata = %s\nepochs = 1\n' "$data" >base.conf
+{ cat base.conf; printf 'optimizer = momentum\nmomentum = 0.8\nlr = 0.02\n'; } >momentum.conf
+says "another optimiser does without the file's momentum" 'settings *optimizer adam, lr 0.02' --config momentum.conf --optimizer adam
+says 'and one that has it keeps it' 'optimizer nesterov, lr 0.02, momentum 0.8' --config momentum.conf --optimizer nesterov
+check 'momentum and optimizer both in the file' 2 '--momentum is for momentum and nesterov' train --no-save \
+  --config <(cat base.conf; printf 'optimizer = adam\nmomentum = 0.8\n')
+check 'momentum given, for an optimizer of the file' 2 '--momentum is for momentum and nesterov' train --no-save \
+  --config <(cat base.conf; printf 'optimizer = adam\n') --momentum 0.8
+for options in '--config nosave.conf --out saved.safetensors' '--out saved.safetensors --config nosave.conf'; do
+  { cat base.conf; echo 'no-save = yes'; } >nosave.conf
+  rm -f saved.safetensors
+  check "--out wins over the file's no-save: $options" 0 '^model *saved.safetensors' train $options
+  [[ -e saved.safetensors ]]
+  report "and saves: $options" $?
+done
+{ cat base.conf; echo 'out = unsaved.safetensors'; } >out.conf
+check "--no-save wins over the file's out" 0 '^model *not saved' train --config out.conf --no-save
+[[ ! -e unsaved.safetensors ]]
+report 'and saves nothing' $?
+check 'out and no-save both in the file' 2 '--out and --no-save exclude' train --config <(cat out.conf; echo 'no-save = yes')
+check 'out and no-save both given' 2 '--out and --no-save exclude' train --config base.conf --out x.safetensors --no-save
+{ cat base.conf; echo 'clip-norm = 3'; } >clip.conf
+says "--clip-value wins over the file's clip-norm" 'lr 0.001,.* clip_value 0.5' --config clip.conf --clip-value 0.5
+! grep -q clip_norm out
+report 'which is gone' $?
+for optimizer in adam sgd; do
+  "$program" train small.net --data "$data" --epochs 1 --optimizer $optimizer --print-config >usual.conf 2>err
+  says "what $optimizer chose does not bind adamw" 'optimizer adamw, lr 0.001, .*weight_decay 0.01' --config usual.conf --optimizer adamw
+done
+says 'what the batch chose does not bind another' 'batch 2, group 1,' --config 1.conf --batch 2
 check 'a network given wins over that of the file' 1 "no-such-net" train no-such-net --config 1.conf --no-save
 printf '  # a comment\n\n epochs=2\r\ndata =  %s \nnetwork = small.net\n' "$data" >loose.conf
 check 'blanks, comments, CR' 0 '^epoch 2/2 ' train --config loose.conf --no-save

@@ -120,6 +120,43 @@ static void test_lists(void **state) {
   assert_true(cnn_dataset_open(source, NULL, &data) != CNN_OK);
 }
 
+/* An IDX file may be called so too: its header tells, also where it is as long as one of CIFAR's. Where
+ * neither fits the sentence says of both why; where a file is not there its name alone tells. */
+static void test_idx_named_bin(void **state) {
+  (void)state;
+  enum { IMAGES = 6, H = 62, W = 33, LENGTH = 4 * 3073 }; /* 16 + IMAGES * H * W = LENGTH */
+  static uint8_t file[LENGTH], elements[IMAGES * H * W];
+  cnn_dataset *data = NULL;
+  char source[2048];
+  assert_int_equal(make_idx(file, 3, (const uint32_t[]){IMAGES, H, W}, elements, sizeof elements), LENGTH);
+  put_bytes(in_scratch("x.bin"), file, LENGTH);
+  uint8_t labels[64];
+  put_bytes(in_scratch("y.bin"), labels,
+            make_idx(labels, 1, (const uint32_t[]){IMAGES}, (const uint8_t[]){0, 1, 0, 1, 0, 1}, IMAGES));
+  snprintf(source, sizeof source, "%s,%s", in_scratch("x.bin"), in_scratch("y.bin"));
+  ok(cnn_dataset_open(source, NULL, &data));
+  assert_true(cnn_dataset_image(data).h == H && cnn_dataset_image(data).w == W);
+  cnn_dataset_free(data);
+  assert_fails(CNN_E_ARGUMENT, cnn_dataset_open(in_scratch("x.bin"), NULL, &data), "give images,labels");
+  put_gzip(in_scratch("x.bin"), file, LENGTH);
+  ok(cnn_dataset_open(source, NULL, &data));
+  cnn_dataset_free(data);
+
+  put_bytes(in_scratch("x.bin"), file, LENGTH - 1);
+  assert_fails(CNN_E_FORMAT, cnn_dataset_open(source, NULL, &data), "multiple of CIFAR-10's 3073 or");
+  assert_why("holds 12275 bytes after its header, which asks for 6 x 62 x 33 = 12276");
+  put_records(in_scratch("x.bin"), 1, 2, 1);
+  size_t size;
+  uint8_t *records = get_bytes(in_scratch("x.bin"), &size);
+  put_bytes(in_scratch("x.bin"), records, size - 100);
+  free(records);
+  assert_fails(CNN_E_FORMAT, cnn_dataset_open(in_scratch("x.bin"), NULL, &data), "has 6046 bytes, expected");
+  assert_why("x.bin' is not an IDX file: it starts with bytes 0");
+  snprintf(source, sizeof source, "%s,%s", in_scratch("gone.bin"), in_scratch("a.bin"));
+  assert_fails(CNN_E_IO, cnn_dataset_open(source, NULL, &data), "CIFAR's file '");
+  assert_why("gone.bin' is not there");
+}
+
 /* 3074 records of CIFAR-10 are as long as 3073 of CIFAR-100: labels tell. */
 static void test_either_size(void **state) {
   (void)state;
@@ -215,7 +252,7 @@ int main(void) {
       cmocka_unit_test(test_ten),         cmocka_unit_test(test_hundred),
       cmocka_unit_test(test_lists),       cmocka_unit_test(test_either_size),
       cmocka_unit_test(test_wrong_files), cmocka_unit_test(test_at_random),
-      cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_memory),      cmocka_unit_test(test_idx_named_bin),
   };
   return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -457,6 +457,11 @@ static void filled_in(void **state) {
   ok(cnn_plan_memory(run.net, &machine, NULL, &plan));
   assert_int_equal(whole.total, plan.total + whole.optimizer);
   assert_true(whole.optimizer >= 2 * plan.weights);
+  cnn_evaluation
+      evaluation; /* and no images are held back: a sanitizer sees no arithmetic on what is not there */
+  assert_int_equal(cnn_trainer_images(run.trainer, CNN_SPLIT_VALIDATION), 0);
+  assert_fails(CNN_E_DATA, cnn_trainer_evaluate(run.trainer, CNN_SPLIT_VALIDATION, 0, &evaluation),
+               "no validation images");
   run_free(&run);
 }
 

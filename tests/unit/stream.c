@@ -179,6 +179,31 @@ static void test_same_model(void **state) {
   cnn_dataset_free(streamed);
 }
 
+/* The memory told holds both batches of the reader: their pixels and which images they are. */
+static void test_memory_told(void **state) {
+  (void)state;
+  cnn_memory told[2];
+  cnn_plan_options options = cnn_plan_defaults();
+  options.batch = 8;
+  for (int streams = 0; streams < 2; streams++) {
+    cnn_dataset *data = open_pictures(streams);
+    cnn_net *net = NULL;
+    cnn_plan *plan = NULL;
+    cnn_trainer *trainer = NULL;
+    ok(cnn_net_parse(net_text, "test", &net));
+    ok(cnn_plan_new(net, &options, &plan));
+    ok(cnn_trainer_new(plan, data, NULL, &trainer));
+    told[streams] = cnn_trainer_memory(trainer);
+    cnn_trainer_free(trainer);
+    cnn_plan_free(plan);
+    cnn_net_free(net);
+    cnn_dataset_free(data);
+  }
+  int64_t ahead = 2 * 8 * (BYTES + (int64_t)sizeof(int32_t)), more = told[1].total - told[0].total;
+  assert_in_range(more, ahead, ahead + 2 * 63);
+  assert_int_equal(told[1].scratch - told[0].scratch, more);
+}
+
 /* ---- files that go bad ---- */
 
 static cnn_status try_to_train(const cnn_dataset *data, const char *normalize) {
@@ -302,7 +327,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_same_images), cmocka_unit_test(test_limit),         cmocka_unit_test(test_reader),
       cmocka_unit_test(test_same_model),  cmocka_unit_test(test_broken_images), cmocka_unit_test(test_memory),
-      cmocka_unit_test(test_workers),
+      cmocka_unit_test(test_workers),     cmocka_unit_test(test_memory_told),
   };
   return cmocka_run_group_tests(tests, make_pictures, scratch_remove);
 }

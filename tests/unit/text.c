@@ -102,6 +102,29 @@ static void integers(void **state) {
   assert_int_equal(value, 12);
 }
 
+static void sizes(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    int most, count;
+    int64_t value[3];
+  } cases[] = {{"28", 3, 1, {28}},      {"3x32x33", 3, 3, {3, 32, 33}},
+               {"-1x2", 2, 2, {-1, 2}}, {"3x32x33", 2, 0, {0}},
+               {"", 3, 0, {0}},         {"x", 3, 0, {0}},
+               {"3x", 3, 0, {0}},       {"x3", 3, 0, {0}},
+               {"3xx4", 3, 0, {0}},     {"3X4", 3, 0, {0}},
+               {"3 x4", 3, 0, {0}},     {"1x2x3x4", 3, 0, {0}}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int64_t value[3] = {0};
+    int count = text_to_sizes(cases[i].text, strlen(cases[i].text), value, cases[i].most);
+    if (count != cases[i].count) fail_msg("'%s' as %d", cases[i].text, count);
+    for (int k = 0; k < count; k++) assert_int_equal(value[k], cases[i].value[k]);
+  }
+  int64_t value[2];
+  assert_int_equal(text_to_sizes("12x345x", 5, value, 2), 2); /* of a part */
+  assert_true(value[0] == 12 && value[1] == 34);
+}
+
 static void numbers(void **state) {
   (void)state;
   static const struct {
@@ -225,6 +248,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(grows),
                                      cmocka_unit_test(out_of_memory),
                                      cmocka_unit_test(integers),
+                                     cmocka_unit_test(sizes),
                                      cmocka_unit_test(numbers),
                                      cmocka_unit_test(shortest_decimals),
                                      cmocka_unit_test(locale_with_a_comma),

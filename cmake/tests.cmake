@@ -1,7 +1,7 @@
 # Tests, found by folder: a new file is a new test. Exit status 77 means skipped.
 #     tests/unit/NAME.c   a cmocka program, linked to the library's objects: it may see internal headers
 #     tests/cli/NAME.sh   run by bash with the path of the program as $1
-# Labels: unit, cli, example, rules, install.
+# Labels: unit, cli, example, rules, torch, install.
 pkg_check_modules(CMOCKA REQUIRED cmocka)
 find_program(BASH bash REQUIRED)
 
@@ -48,6 +48,16 @@ add_test(NAME rules-includes COMMAND ${PROJECT_SOURCE_DIR}/tools/check-includes 
 add_test(NAME rules-includes-self COMMAND ${PROJECT_SOURCE_DIR}/tools/check-includes --self-test)
 set_tests_properties(rules-includes rules-includes-self PROPERTIES LABELS rules)
 list(APPEND all_tests rules-includes rules-includes-self)
+
+# Whole networks against PyTorch, through libcnn.so; skipped where Debian's python3-torch is missing. A sanitizer's
+# run time does not go into Python.
+find_program(system_python python3 PATHS /usr/bin NO_DEFAULT_PATH)
+if(system_python AND NOT CMAKE_CROSSCOMPILING AND NOT CNN_SANITIZE)
+  add_test(NAME torch-networks
+           COMMAND ${system_python} ${PROJECT_SOURCE_DIR}/tools/check-torch $<TARGET_FILE:cnn_shared>)
+  set_tests_properties(torch-networks PROPERTIES LABELS torch)
+  list(APPEND all_tests torch-networks)
+endif()
 
 # The installed library, used as a stranger would. A sanitizer's run time would have to be linked too.
 if(top_level AND NOT CNN_SANITIZE)

@@ -39,7 +39,7 @@ def read_weights(path):
         if name != "__metadata__":
             begin, end = tensor["data_offsets"]
             values = numpy.frombuffer(data[start + begin:start + end], "<f4").reshape(tensor["shape"])
-            weights[name] = torch.tensor(values).double().requires_grad_()
+            weights[name] = torch.tensor(values).double().requires_grad_(".running_" not in name)
     return weights
 
 
@@ -82,7 +82,7 @@ CASES = [
 ]
 
 
-def lenet5_1998(w, x):
+def lenet5_1998(w, x, training):
     def activation(x):
         return 1.7159 * torch.tanh(0.66666667 * x)
     x = activation(F.conv2d(x, w["c1.weight"], w["c1.bias"], padding=2))
@@ -94,11 +94,20 @@ def lenet5_1998(w, x):
     return F.linear(x, w["output.weight"], w["output.bias"])
 
 
-def mobile(w, x):
-    x = F.relu(F.conv2d(x, w["conv1.weight"], w["conv1.bias"], padding=1))
+def mobile(w, x, training):
+    convolutions = 0
+
+    def convolve(x, name, **options):
+        nonlocal convolutions
+        convolutions += 1
+        norm = f"batchnorm{convolutions}."
+        x = F.conv2d(x, w[name + ".weight"], **options)
+        return F.relu(F.batch_norm(x, w[norm + "running_mean"], w[norm + "running_var"], w[norm + "weight"],
+                                   w[norm + "bias"], training, momentum=0))
+    x = convolve(x, "conv1", padding=1)
     for i, stride in enumerate([1, 2, 1, 2, 1], 1):
-        x = F.relu(F.conv2d(x, w[f"dw{i}.weight"], w[f"dw{i}.bias"], stride, 1, groups=x.shape[1]))
-        x = F.relu(F.conv2d(x, w[f"pw{i}.weight"], w[f"pw{i}.bias"]))
+        x = convolve(x, f"dw{i}", stride=stride, padding=1, groups=x.shape[1])
+        x = convolve(x, f"pw{i}")
     return F.linear(x.mean((2, 3)), w["affine1.weight"], w["affine1.bias"])
 
 
@@ -123,11 +132,13 @@ def make_layer(line, shape, weight_shapes, run):
 
 def make_net(name, shape, run, dump):
     w = read_weights(dump / (name + ".safetensors"))
-    scores = run(w, pattern((BATCH,) + shape, 7919, 3, 2001, 1000))
-    loss = F.cross_entropy(scores, torch.tensor([0, 3, 9, 5]))
+    trained = {key: v for key, v in w.items() if v.requires_grad}
+    x = pattern((BATCH,) + shape, 7919, 3, 2001, 1000)
+    loss = F.cross_entropy(run(w, x, True), torch.tensor([0, 3, 9, 5]))
     loss.backward()
-    text = f"\nnet {name} {loss.item():.12g} {len(w)}\n" + listed("log-probabilities", F.log_softmax(scores, 1))
-    for key, v in w.items():
+    text = f"\nnet {name} {loss.item():.12g} {len(trained)}\n"
+    text += listed("log-probabilities", F.log_softmax(run(w, x, False), 1))
+    for key, v in trained.items():
         gradient = v.grad.flatten()
         step = (len(gradient) + SAMPLES - 1) // SAMPLES
         text += f"{key} {v.grad.norm().item():.9g}\n" + listed("every", gradient[::step])

@@ -79,7 +79,7 @@ static void backward_data(const struct step *s, struct shard shard) {
   if (shard.chance)
     drop(s, &s->dx[0], &s->dy, shard);
   else
-    each_image(&s->dx[0], &s->dy, shard, copy);
+    each_image(&s->dx[0], &s->dy, shard, copy_floats);
 }
 
 static const char *const examples[] = {"in=2x40x1x1", "in=3x17x3x5 rate=0.25", "in=2x100x1x1 rate=0.9",

@@ -530,8 +530,8 @@ CNN_API cnn_best cnn_trainer_best(const cnn_trainer *trainer);
 /* Images that the run trains on, or holds back for validation, or tests on. */
 CNN_API int64_t cnn_trainer_images(const cnn_trainer *trainer, cnn_split split);
 
-/* Bytes of plan and trainer together: as cnn_plan_memory() has them, but with all that the options ask for, and
- * with the images that a data set which streams reads ahead (in scratch). */
+/* Bytes of plan and trainer together: as cnn_plan_memory() has them, but with all that the options ask for,
+ * and with the images that a data set which streams reads ahead (in scratch). */
 CNN_API cnn_memory cnn_trainer_memory(const cnn_trainer *trainer);
 
 typedef struct cnn_evaluation {

@@ -385,16 +385,19 @@ void exec_layer(cnn_plan *plan, int brick, cnn_direction direction) {
 }
 
 void exec_backward(cnn_plan *plan, int top, int64_t batch) {
-  struct pass run = {.plan = plan, .batch = batch, .direction = CNN_BACKWARD_DATA};
+  struct pass run = {.plan = plan, .batch = batch};
   int64_t groups = groups_of(plan, batch);
   mem_freeze();
   for (int i = top; i > 0; i--) {
     const struct ledger *ledger = &plan->planned[i].ledger;
     if (!ledger->wants_dx) continue;
     run.brick = i;
+    run.method = plan->net->bricks[i].class->backward_data;
     run.task_images = plan->options.group;
-    if (!ledger->data_parts) threads_run(plan->options.threads, groups, run_layer_group, &run);
-    if (ledger->data_parts) threads_run(plan->options.threads, ledger->data_parts, run_data_part, &run);
+    if (ledger->data_parts)
+      parts(&run, ledger->data_parts, run.method);
+    else
+      threads_run(plan->options.threads, groups, run_layer_group, &run);
     if (has_shares(plan, i)) threads_run(plan->options.threads, groups, run_shares, &run);
   }
   mem_thaw();

@@ -390,6 +390,9 @@ CNN_API cnn_status cnn_image_read(const char *path, cnn_shape image, float *valu
  */
 CNN_API cnn_status cnn_image_write(const char *path, cnn_tensor image);
 
+/* The same into memory: *png, of so many bytes, is the caller's to free(); NULL after a failure. */
+CNN_API cnn_status cnn_image_encode(cnn_tensor image, void **png, size_t *bytes);
+
 /* Data sets that can be fetched into the cache folder ($CNN_DATA, else $XDG_CACHE_HOME/cnn, else
  * $HOME/.cache/cnn), as `cnn data` does. */
 typedef struct cnn_data_info {

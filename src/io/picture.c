@@ -1,14 +1,16 @@
-/* cnn_image_write(): a PNG file through libpng, written whole or not at all. */
+/* cnn_image_encode() and cnn_image_write(): PNG through libpng; a file is written whole or not at all. */
 #include <math.h>
 #include <png.h>
 #include <setjmp.h>
+#include <string.h>
 
 #include "core/memory.h"
 #include "io/file.h"
 
 struct writer {
   cnn_tensor image;
-  struct file_writer *file;
+  uint8_t *bytes; /* [count of room]: the PNG so far */
+  size_t count, room;
   png_structp png;
   png_infop info;
   uint8_t *row;
@@ -27,8 +29,18 @@ static void on_warning(png_structp png, png_const_charp text) { (void)png, (void
 
 static void write_bytes(png_structp png, png_bytep bytes, size_t count) {
   struct writer *writer = png_get_io_ptr(png);
-  writer->status = file_write(writer->file, bytes, count);
-  if (writer->status != CNN_OK) png_error(png, "");
+  if (writer->room - writer->count < count) {
+    size_t room = 2 * writer->room + count + 4096;
+    uint8_t *grown = mem_resize(writer->bytes, room);
+    if (!grown) {
+      writer->status = status_no_memory(room, "a PNG image");
+      png_error(png, "");
+    }
+    writer->bytes = grown;
+    writer->room = room;
+  }
+  memcpy(writer->bytes + writer->count, bytes, count);
+  writer->count += count;
 }
 
 static void flush(png_structp png) { (void)png; }
@@ -55,10 +67,8 @@ static void write_image(struct writer *writer) {
   png_write_end(writer->png, NULL);
 }
 
-static cnn_status write_file(void *context, struct file_writer *file) {
-  struct writer *writer = context;
+static cnn_status encode(struct writer *writer) {
   size_t row = (size_t)(writer->image.shape.w * writer->image.shape.c);
-  writer->file = file;
   writer->row = mem_alloc(row);
   if (!writer->row) return status_no_memory(row, "a PNG image");
   if (setjmp(writer->leave) == 0) {
@@ -76,8 +86,10 @@ static cnn_status write_file(void *context, struct file_writer *file) {
 
 enum { MOST_SIDE = 1000000 }; /* of libpng too */
 
-cnn_status cnn_image_write(const char *path, cnn_tensor image) {
+cnn_status cnn_image_encode(cnn_tensor image, void **png, size_t *bytes) {
   cnn_shape shape = image.shape;
+  *png = NULL;
+  *bytes = 0;
   if (shape.n != 1 || (shape.c != 1 && shape.c != 3) || shape.h < 1 || shape.w < 1 || shape.h > MOST_SIDE ||
       shape.w > MOST_SIDE)
     return CNN_FAIL(
@@ -85,5 +97,30 @@ cnn_status cnn_image_write(const char *path, cnn_tensor image) {
         "%lldx%lldx%lldx%lld is no picture: give one image of 1 or 3 channels, its sides at most 1000000",
         (long long)shape.n, (long long)shape.c, (long long)shape.h, (long long)shape.w);
   struct writer writer = {.image = image};
-  return file_replace(path, write_file, &writer);
+  cnn_status status = encode(&writer);
+  if (status != CNN_OK) {
+    mem_free(writer.bytes);
+    return status;
+  }
+  *png = writer.bytes;
+  *bytes = writer.count;
+  return CNN_OK;
+}
+
+struct encoded {
+  void *png;
+  size_t bytes;
+};
+
+static cnn_status write_file(void *context, struct file_writer *file) {
+  const struct encoded *encoded = context;
+  return file_write(file, encoded->png, encoded->bytes);
+}
+
+cnn_status cnn_image_write(const char *path, cnn_tensor image) {
+  struct encoded encoded;
+  CNN_TRY(cnn_image_encode(image, &encoded.png, &encoded.bytes));
+  cnn_status status = file_replace(path, write_file, &encoded);
+  mem_free(encoded.png);
+  return status;
 }

@@ -505,6 +505,18 @@ static void test_image_write(void **state) {
   ok(cnn_image_write(in_scratch("picture.png"), (cnn_tensor){values, {1, 1, 5, 7}}));
   ok(cnn_image_read(in_scratch("picture.png"), (cnn_shape){1, 1, 5, 7}, back));
   for (int i = 0; i < 35; i++) assert_true(back[i] == (i % 3 == 2 ? 1.0F : 0.0F));
+  void *png;
+  size_t bytes;
+  char file[4096];
+  ok(cnn_image_encode((cnn_tensor){values, {1, 1, 5, 7}}, &png, &bytes));
+  FILE *written = fopen(in_scratch("picture.png"), "rb");
+  assert_non_null(written);
+  assert_int_equal(fread(file, 1, sizeof file, written), bytes);
+  fclose(written);
+  assert_memory_equal(file, png, bytes);
+  free(png);
+  assert_int_equal(cnn_image_encode((cnn_tensor){values, {2, 1, 5, 7}}, &png, &bytes), CNN_E_SHAPE);
+  assert_true(png == NULL && bytes == 0);
   assert_int_equal(cnn_image_write(in_scratch("p.png"), (cnn_tensor){values, {1, 2, 5, 7}}), CNN_E_SHAPE);
   assert_int_equal(cnn_image_write(in_scratch("no/p.png"), (cnn_tensor){values, {1, 1, 5, 7}}), CNN_E_IO);
   assert_why("no/p.png");

@@ -11,51 +11,62 @@ static inline vec channel_tree(const vec *lane) {
 
 /* sum[channel] = sum of x. */
 static void kernel_channel_sums(float *sum, const float *x, int64_t pixels) {
-  for (int i = 0; i < BLOCK; i += VL) {
-    vec lane[BLOCK];
-    for (int l = 0; l < BLOCK; l++) lane[l] = vec_all(0);
-    for (int64_t k = 0; k < pixels; k++)
-      lane[k % BLOCK] = vec_add(lane[k % BLOCK], vec_load(x + k * BLOCK + i));
-    vec_store(sum + i, channel_tree(lane));
-  }
+  vec lane[BLOCK / VL][BLOCK];
+  for (int v = 0; v < BLOCK / VL; v++)
+    for (int l = 0; l < BLOCK; l++) lane[v][l] = vec_all(0);
+  for (int64_t k = 0; k < pixels; k++)
+    for (int v = 0; v < BLOCK / VL; v++)
+      lane[v][k % BLOCK] = vec_add(lane[v][k % BLOCK], vec_load(x + k * BLOCK + v * VL));
+  for (int v = 0; v < BLOCK / VL; v++) vec_store(sum + v * VL, channel_tree(lane[v]));
 }
 
 /* sum = sum of a, product = sum of a (x - mean), where a is dy or, where that is NULL, x - mean itself. */
 static void kernel_channel_products(float *sum, float *product, const float *dy, const float *x,
                                     const float *mean, int64_t pixels) {
-  for (int i = 0; i < BLOCK; i += VL) {
-    vec sums[BLOCK], products[BLOCK], center = vec_load(mean + i);
-    for (int l = 0; l < BLOCK; l++) sums[l] = products[l] = vec_all(0);
-    for (int64_t k = 0; k < pixels; k++) {
-      vec d = vec_sub(vec_load(x + k * BLOCK + i), center), a = dy ? vec_load(dy + k * BLOCK + i) : d;
-      sums[k % BLOCK] = vec_add(sums[k % BLOCK], a);
-      products[k % BLOCK] = vec_fma(a, d, products[k % BLOCK]);
+  vec sums[BLOCK / VL][BLOCK], products[BLOCK / VL][BLOCK];
+  for (int v = 0; v < BLOCK / VL; v++)
+    for (int l = 0; l < BLOCK; l++) sums[v][l] = products[v][l] = vec_all(0);
+  for (int64_t k = 0; k < pixels; k++)
+    for (int v = 0; v < BLOCK / VL; v++) {
+      vec d = vec_sub(vec_load(x + k * BLOCK + v * VL), vec_load(mean + v * VL));
+      vec a = dy ? vec_load(dy + k * BLOCK + v * VL) : d;
+      sums[v][k % BLOCK] = vec_add(sums[v][k % BLOCK], a);
+      products[v][k % BLOCK] = vec_fma(a, d, products[v][k % BLOCK]);
     }
-    vec_store(sum + i, channel_tree(sums));
-    vec_store(product + i, channel_tree(products));
+  for (int v = 0; v < BLOCK / VL; v++) {
+    vec_store(sum + v * VL, channel_tree(sums[v]));
+    vec_store(product + v * VL, channel_tree(products[v]));
   }
 }
 
 /* y = (x - mean) scale + shift. */
 static void kernel_channel_scale(float *y, const float *x, const float *mean, const float *scale,
                                  const float *shift, int64_t pixels) {
-  for (int i = 0; i < BLOCK; i += VL) {
-    vec center = vec_load(mean + i), factor = vec_load(scale + i), start = vec_load(shift + i);
-    for (int64_t k = i; k < pixels * BLOCK; k += BLOCK)
-      vec_store(y + k, vec_fma(vec_sub(vec_load(x + k), center), factor, start));
+  vec center[BLOCK / VL], factor[BLOCK / VL], start[BLOCK / VL];
+  for (int v = 0; v < BLOCK / VL; v++) {
+    center[v] = vec_load(mean + v * VL);
+    factor[v] = vec_load(scale + v * VL);
+    start[v] = vec_load(shift + v * VL);
   }
+  for (int64_t k = 0; k < pixels * BLOCK; k += BLOCK)
+    for (int v = 0; v < BLOCK / VL; v++)
+      vec_store(y + k + v * VL, vec_fma(vec_sub(vec_load(x + k + v * VL), center[v]), factor[v], start[v]));
 }
 
 /* dx = dy scale + ((x - mean) slope + shift); dx may be dy. */
 static void kernel_channel_scale_backward(float *dx, const float *dy, const float *x, const float *mean,
                                           const float *scale, const float *slope, const float *shift,
                                           int64_t pixels) {
-  for (int i = 0; i < BLOCK; i += VL) {
-    vec center = vec_load(mean + i), factor = vec_load(scale + i), tilt = vec_load(slope + i),
-        start = vec_load(shift + i);
-    for (int64_t k = i; k < pixels * BLOCK; k += BLOCK) {
-      vec rest = vec_fma(vec_sub(vec_load(x + k), center), tilt, start);
-      vec_store(dx + k, vec_fma(vec_load(dy + k), factor, rest));
-    }
+  vec center[BLOCK / VL], factor[BLOCK / VL], tilt[BLOCK / VL], start[BLOCK / VL];
+  for (int v = 0; v < BLOCK / VL; v++) {
+    center[v] = vec_load(mean + v * VL);
+    factor[v] = vec_load(scale + v * VL);
+    tilt[v] = vec_load(slope + v * VL);
+    start[v] = vec_load(shift + v * VL);
   }
+  for (int64_t k = 0; k < pixels * BLOCK; k += BLOCK)
+    for (int v = 0; v < BLOCK / VL; v++) {
+      vec rest = vec_fma(vec_sub(vec_load(x + k + v * VL), center[v]), tilt[v], start[v]);
+      vec_store(dx + k + v * VL, vec_fma(vec_load(dy + k + v * VL), factor[v], rest));
+    }
 }

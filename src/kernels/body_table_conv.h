@@ -1,33 +1,58 @@
 /* Convolution by a table of connections, stride 1: 16 outputs side by side, of which a channel reaches only
  * those that its mask of 16 floats names. The taps of one channel are summed apart, and the sum is added
- * where the mask is not 0: what is not connected is never added, not even as 0 times infinity. Windows are
- * body_pool.h's. */
+ * where the mask is not 0: what is not connected is never added, not even as 0 times infinity. */
 
-enum { TABLE_TILE = 4 }; /* positions at a time */
+/* Chains of multiply-adds side by side: of positions or rows (LeNet-5 has rows of 10 outputs), or of
+ * channels, where windows differ from position to position. */
+enum { TABLE_TILE = 5, TABLE_CHANNELS = 8 };
 
 static inline mask reached_by(const float *reach) { return vec_less(vec_all(0), vec_load(reach)); }
 
-/* `count` positions of a row, ow on, that all meet the taps rows x columns; lanes i on. */
-static inline __attribute__((always_inline)) void table_tile(const struct table_conv *p, int count,
-                                                             struct range rows, struct range columns,
-                                                             const float *corner, float *y, int i) {
-  vec sum[TABLE_TILE], part[TABLE_TILE];
-  for (int r = 0; r < count; r++) sum[r] = p->start ? vec_load(p->start + i) : vec_all(0);
-  for (int64_t c = 0; c < p->channels; c++) {
-    const float *x = corner + c / BLOCK * p->x_plane + c % BLOCK;
-    const float *weight = p->weight + c * p->window.fh * p->window.fw * BLOCK + i;
-    mask reached = reached_by(p->reach + c * BLOCK + i);
-    if (!mask_any(reached)) continue;
-    for (int r = 0; r < count; r++) part[r] = vec_all(0);
-    for (int64_t fh = rows.from; fh < rows.to; fh++)
-      for (int64_t fw = columns.from; fw < columns.to; fw++) {
-        const float *at = x + fh * p->window.x_row + fw * BLOCK;
-        vec w = vec_load(weight + (fh * p->window.fw + fw) * BLOCK);
-        for (int r = 0; r < count; r++) part[r] = vec_fma(vec_all(at[r * BLOCK]), w, part[r]);
-      }
-    for (int r = 0; r < count; r++) sum[r] = vec_select(reached, vec_add(sum[r], part[r]), sum[r]);
+/* sum += what `channels` channels, c on, give to `positions` positions of a row that all meet the taps rows x
+ * columns; lanes i on. corner: of the first one's window. */
+static inline __attribute__((always_inline)) void table_chains(const struct table_conv *p, int positions,
+                                                               int channels, int64_t c, struct range rows,
+                                                               struct range columns, vec *sum,
+                                                               const float *corner, int i) {
+  int64_t taps = p->window.fh * p->window.fw;
+  const float *x = corner + c / BLOCK * p->x_plane + c % BLOCK, *weight = p->weight + c * taps * BLOCK + i;
+  vec part[TABLE_CHANNELS];
+  for (int k = 0; k < positions * channels; k++) part[k] = vec_all(0);
+  for (int64_t fh = rows.from; fh < rows.to; fh++)
+    for (int64_t fw = columns.from; fw < columns.to; fw++) {
+      const float *at = x + fh * p->window.x_row + fw * BLOCK;
+      const float *tap = weight + (fh * p->window.fw + fw) * BLOCK;
+      for (int d = 0; d < channels; d++)
+        for (int r = 0; r < positions; r++)
+          part[d * positions + r] =
+              vec_fma(vec_all(at[r * BLOCK + d]), vec_load(tap + d * taps * BLOCK), part[d * positions + r]);
+    }
+  for (int d = 0; d < channels; d++) {
+    mask reached = reached_by(p->reach + (c + d) * BLOCK + i);
+    for (int r = 0; r < positions; r++)
+      sum[r] = vec_select(reached, vec_add(sum[r], part[d * positions + r]), sum[r]);
   }
-  for (int r = 0; r < count; r++) vec_store(y + r * BLOCK + i, sum[r]);
+}
+
+/* Whether any of `channels` channels, c on, reaches any of the lanes i on. */
+static inline bool reaches(const struct table_conv *p, int channels, int64_t c, int i) {
+  for (int d = 0; d < channels; d++)
+    if (mask_any(reached_by(p->reach + (c + d) * BLOCK + i))) return true;
+  return false;
+}
+
+static inline __attribute__((always_inline)) void table_tile(const struct table_conv *p, int positions,
+                                                             int channels, struct range rows,
+                                                             struct range columns, float *y,
+                                                             const float *corner, int i) {
+  vec sum[TABLE_TILE];
+  int64_t c = 0;
+  for (int r = 0; r < positions; r++) sum[r] = p->start ? vec_load(p->start + i) : vec_all(0);
+  for (; c + channels <= p->channels; c += channels)
+    if (reaches(p, channels, c, i)) table_chains(p, positions, channels, c, rows, columns, sum, corner, i);
+  for (; c < p->channels; c++)
+    if (reaches(p, 1, c, i)) table_chains(p, positions, 1, c, rows, columns, sum, corner, i);
+  for (int r = 0; r < positions; r++) vec_store(y + r * BLOCK + i, sum[r]);
 }
 
 static void kernel_table_conv(const struct table_conv *p, float *y, const float *x) {
@@ -43,9 +68,9 @@ static void kernel_table_conv(const struct table_conv *p, float *y, const float 
       count = whole ? TABLE_TILE : 1;
       for (int i = 0; i < BLOCK; i += VL)
         if (whole)
-          table_tile(p, TABLE_TILE, rows, columns, corner, to, i);
+          table_tile(p, TABLE_TILE, 1, rows, columns, to, corner, i);
         else
-          table_tile(p, 1, rows, columns, corner, to, i);
+          table_tile(p, 1, TABLE_CHANNELS, rows, columns, to, corner, i);
     }
   }
 }
@@ -56,7 +81,21 @@ static inline struct range meeting(int64_t f, int64_t pad, int64_t size, int64_t
   return (struct range){from, to < outputs ? to : outputs};
 }
 
-/* dw += the gradient of the weights that are connected: of each row of positions apart, then over rows. */
+/* sum += the products of a, every 16th float, and b, 16 floats each, over `columns`: of each of the rows
+ * apart, then over the rows. */
+static inline __attribute__((always_inline)) vec table_products(vec sum, int rows, const float *a,
+                                                                int64_t a_row, const float *b, int64_t b_row,
+                                                                struct range columns) {
+  vec part[TABLE_TILE];
+  for (int r = 0; r < rows; r++) part[r] = vec_all(0);
+  for (int64_t ow = columns.from; ow < columns.to; ow++)
+    for (int r = 0; r < rows; r++)
+      part[r] = vec_fma(vec_all(a[r * a_row + ow * BLOCK]), vec_load(b + r * b_row + ow * BLOCK), part[r]);
+  for (int r = 0; r < rows; r++) sum = vec_add(sum, part[r]);
+  return sum;
+}
+
+/* dw += the gradient of the weights that are connected. */
 static void kernel_table_conv_weights(const struct table_conv *p, float *dw, const float *x,
                                       const float *dy) {
   const struct window *window = &p->window;
@@ -71,13 +110,12 @@ static void kernel_table_conv_weights(const struct table_conv *p, float *dw, con
       mask reached = reached_by(p->reach + c * BLOCK + i);
       if (!mask_any(reached)) continue;
       vec sum = vec_all(0), before = vec_load(dw + k * BLOCK + i);
-      for (int64_t oh = rows.from; oh < rows.to; oh++) {
-        vec part = vec_all(0);
-        for (int64_t ow = columns.from; ow < columns.to; ow++)
-          part = vec_fma(vec_all(corner[oh * window->x_row + ow * BLOCK]),
-                         vec_load(dy + oh * window->y_row + ow * BLOCK + i), part);
-        sum = vec_add(sum, part);
-      }
+      int64_t oh = rows.from;
+      for (; oh + TABLE_TILE <= rows.to; oh += TABLE_TILE)
+        sum = table_products(sum, TABLE_TILE, corner + oh * window->x_row, window->x_row,
+                             dy + oh * window->y_row + i, window->y_row, columns);
+      for (; oh < rows.to; oh++)
+        sum = table_products(sum, 1, corner + oh * window->x_row, 0, dy + oh * window->y_row + i, 0, columns);
       vec_store(dw + k * BLOCK + i, vec_select(reached, vec_add(before, sum), before));
     }
   }

@@ -483,8 +483,9 @@ CNN_API void cnn_trainer_free(cnn_trainer *trainer);
  * on_progress sees at epoch_end the weights that were evaluated. */
 CNN_API cnn_status cnn_trainer_run(cnn_trainer *trainer);
 
-/* One step: the next mini-batch, forward, backward, update. Leaves the weights of that step in the plan. After
- * CNN_E_NUMERIC, where the loss or with clip_norm the gradient is not finite, all is as before the step. */
+/* One step: the next mini-batch, forward, backward, update. Leaves the weights of that step in the plan.
+ * After CNN_E_NUMERIC, where the loss or with clip_norm the gradient is not finite, all is as before the
+ * step. */
 CNN_API cnn_status cnn_trainer_step(cnn_trainer *trainer, float *loss);
 
 /* Ask a running trainer to stop after the current step, or mini-batch of an evaluation. Safe in a signal
@@ -511,8 +512,8 @@ CNN_API cnn_best cnn_trainer_best(const cnn_trainer *trainer);
 /* Images that the run trains on, or holds back for validation, or tests on. */
 CNN_API int64_t cnn_trainer_images(const cnn_trainer *trainer, cnn_split split);
 
-/* Bytes of plan and trainer together: as cnn_plan_memory() has them, but with all that the options ask for, and
- * with the images that a data set which streams reads ahead (in scratch). */
+/* Bytes of plan and trainer together: as cnn_plan_memory() has them, but with all that the options ask for,
+ * and with the images that a data set which streams reads ahead (in scratch). */
 CNN_API cnn_memory cnn_trainer_memory(const cnn_trainer *trainer);
 
 typedef struct cnn_evaluation {

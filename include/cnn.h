@@ -506,7 +506,9 @@ CNN_API void cnn_trainer_free(cnn_trainer *trainer);
  * on_progress sees at epoch_end the weights that were evaluated. */
 CNN_API cnn_status cnn_trainer_run(cnn_trainer *trainer);
 
-/* One step: the next mini-batch, forward, backward, update. Leaves the weights of that step in the plan. */
+/* One step: the next mini-batch, forward, backward, update. Leaves the weights of that step in the plan.
+ * After CNN_E_NUMERIC, where the loss or with clip_norm the gradient is not finite, all is as before the
+ * step. */
 CNN_API cnn_status cnn_trainer_step(cnn_trainer *trainer, float *loss);
 
 /* Ask a running trainer to stop after the current step, or mini-batch of an evaluation. Safe in a signal

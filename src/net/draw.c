@@ -220,9 +220,6 @@ static cnn_status list_jobs(cnn_plan *plan) {
       for (int64_t p = 0; !ledger->weight_parts && p < range; p += SUM_RANGE, plan->collect_count++)
         if (pass)
           plan->collect[plan->collect_count] = (struct job){i, ledger->batch_parts ? JOB_GIVE : JOB_SUM, p};
-      if (!ledger->states) continue;
-      if (pass) plan->collect[plan->collect_count] = (struct job){i, JOB_FOLLOW, 0};
-      plan->collect_count++;
     }
     if (pass) break;
     plan->prepare = mem_zeroed((size_t)plan->prepare_count, sizeof *plan->prepare);

@@ -191,10 +191,6 @@ static void run_collect(void *context, int64_t task, int thread) {
     class->backward_weights(step, shard);
     return;
   }
-  if (job->kind == JOB_FOLLOW) { /* where weights follow their gradients */
-    if (collector.take) class->follow(step, shard);
-    return;
-  }
   int64_t count = step->range - job->part < SUM_RANGE ? step->range - job->part : SUM_RANGE;
   if (job->kind == JOB_SUM)
     sum_groups(step->kernels, step->gradient + job->part, step->partial + job->part,
@@ -338,6 +334,13 @@ void exec_forward(cnn_plan *plan, int64_t batch, const struct hooks *hooks) {
 
 void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks) {
   rounds(&(struct pass){.plan = plan, .batch = batch, .hooks = hooks, .backward = true});
+}
+
+void exec_follow(cnn_plan *plan, int64_t batch) {
+  for (int i = 0; i < plan->net->count; i++) {
+    const struct layer_class *class = plan->net->bricks[i].class;
+    if (class->follow) class->follow(&plan->steps[i], (struct shard){.n1 = batch, .batch = batch});
+  }
 }
 
 static void run_layer_group(void *context, int64_t task, int thread) {

@@ -79,7 +79,7 @@ struct segment {
 /* One task of round 1 or 3. */
 struct job {
   int brick;
-  enum { JOB_PREPARE, JOB_WEIGHTS, JOB_SUM, JOB_GIVE, JOB_FOLLOW } kind; /* GIVE: the gradient is there */
+  enum { JOB_PREPARE, JOB_WEIGHTS, JOB_SUM, JOB_GIVE } kind; /* GIVE: the gradient is there */
   int64_t part; /* JOB_SUM, JOB_GIVE: the first float of its range */
 };
 
@@ -162,6 +162,8 @@ void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
 /* CNN_LOOK: the gradients of inputs of bricks `top` and below, of which the gradient of top's output is set
  * and all others are 0. */
 void exec_backward(cnn_plan *plan, int top, int64_t batch);
+/* After exec_gradient(), where the step is taken: what layers keep beside weights follows it. */
+void exec_follow(cnn_plan *plan, int64_t batch);
 
 /* One brick in one direction, over all images of the plan, in the rounds and tasks of the above. */
 void exec_layer(cnn_plan *plan, int brick, cnn_direction direction);

@@ -190,7 +190,7 @@ static bool ready(void *context) {
   cnn_trainer *t = context;
   t->loss = loss_sum(&t->batch.loss) / (double)t->batch.loss.batch;
   if (!isfinite(t->loss)) return false;
-  updater_begin(&t->updater);
+  if (!updater_waits(&t->updater)) updater_begin(&t->updater);
   return true;
 }
 
@@ -218,9 +218,10 @@ cnn_status cnn_trainer_step(cnn_trainer *t, float *loss) {
   t->updater.lr = rate(t);
   bool waits = updater_waits(&t->updater);
   exec_gradient(t->plan, t->batch.loss.batch,
-                &(struct hooks){load, scored, ready, waits ? updater_leave : collected, t});
+                &(struct hooks){load, scored, ready, waits ? NULL : collected, t});
   if (!isfinite(t->loss)) return at_step(t, exec_find_not_finite(t->plan, t->batch.loss.batch));
   if (waits) CNN_TRY(at_step(t, updater_finish(&t->updater)));
+  exec_follow(t->plan, t->batch.loss.batch);
   updater_end(&t->updater);
   t->plan->stale = true;
   if (++t->step == t->steps) t->step = 0, t->epoch++;

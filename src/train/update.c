@@ -147,10 +147,6 @@ void updater_take(void *context, const float *gradient, int64_t count) {
     u->plan->kernels->average(u->average + from, u->plan->weights + from, u->average_rate, count);
 }
 
-void updater_leave(void *context, const float *gradient, int64_t count) {
-  (void)context, (void)gradient, (void)count;
-}
-
 static void average_state(const cnn_plan *plan, float *state, float *kept, int64_t count, float rate) {
   plan->kernels->average(kept, state, rate, count);
 }
@@ -207,6 +203,7 @@ cnn_status updater_finish(struct updater *u) {
   for (int64_t i = 0; i < ranges(u); i++) sum += u->squares[i];
   if (!isfinite(sum)) return not_finite(u);
   u->norm = sqrt(sum);
+  updater_begin(u);
   threads_run(u->plan->options.threads, ranges(u), step_range, u);
   return CNN_OK;
 }

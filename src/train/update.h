@@ -54,13 +54,13 @@ void updater_each_state(const cnn_plan *plan, float *kept, float rate,
                         void (*run)(const cnn_plan *plan, float *state, float *kept, int64_t count,
                                     float rate));
 
-/* A step, whose learning rate is u->lr: begin, then either each range by updater_take(), a hook whose context
- * is the updater, or, where updater_waits(), all by updater_finish() after the last gradient. */
+/* A step, whose learning rate is u->lr: begin, then each range by updater_take(), a hook whose context is the
+ * updater; or, where updater_waits(), both by updater_finish() after the last gradient. After either, end. */
 void updater_begin(struct updater *u);
 bool updater_waits(const struct updater *u);
 void updater_take(void *context, const float *gradient, int64_t count);
-void updater_leave(void *context, const float *gradient, int64_t count); /* the hook where it waits */
-void updater_end(struct updater *u);                                     /* after the step */
-cnn_status updater_finish(struct updater *u); /* CNN_E_NUMERIC names a weight whose gradient is not finite */
+cnn_status updater_finish(struct updater *u); /* CNN_E_NUMERIC names a weight whose gradient is not finite;
+                                                 then nothing has changed */
+void updater_end(struct updater *u);          /* when states have followed: exec_follow() */
 
 #endif

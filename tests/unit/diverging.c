@@ -86,6 +86,45 @@ static void huge_learning_rate(void **state) {
   }
 }
 
+/* The loss is finite, the gradient not: clipping by its norm finds that out before anything has followed it,
+ * nor running statistics, nor the average, nor what Adam counts. */
+static void clipped_gradient_not_finite(void **state) {
+  (void)state;
+  enum { OUT = 5, IN = 20 * 6 * 6 };
+  static const char net[] =
+      "input shape=1x8x8\nconv filters=20 kernel=3 init=he\nbatchnorm\naffine units=5\nsoftmax\n";
+  static float good[OUT * IN], steep[OUT * IN], one[20], other[20];
+  cnn_train_options options = train_options();
+  options.clip_norm = 1;
+  options.ema = 0.5;
+  struct training_run run = new_run(net, plan_options(), options),
+                      same = new_run(net, plan_options(), options);
+  for (int i = 0; i < IN; i++) steep[i] = 3e38F; /* to the first output */
+  for (int step = 0; step < 4; step++) {
+    if (step == 2) {
+      ok(cnn_plan_get_weight(run.plan, "affine1.weight", good, OUT * IN));
+      ok(cnn_plan_get_weight(run.plan, "batchnorm1.weight", one, 20));
+      ok(cnn_plan_get_weight(run.plan, "batchnorm1.bias", other, 20));
+      ok(cnn_plan_set_weight(run.plan, "affine1.weight", steep, OUT * IN));
+      fill_weight(run.plan, "batchnorm1.weight", 1e-38F);
+      fill_weight(run.plan, "batchnorm1.bias", 0);
+      assert_fails(CNN_E_NUMERIC, cnn_trainer_step(run.trainer, NULL),
+                   "the gradient of 'conv1.weight' is not finite");
+      ok(cnn_plan_set_weight(run.plan, "affine1.weight", good, OUT * IN));
+      ok(cnn_plan_set_weight(run.plan, "batchnorm1.weight", one, 20));
+      ok(cnn_plan_set_weight(run.plan, "batchnorm1.bias", other, 20));
+      ok(cnn_plan_get_weight(run.plan, "batchnorm1.running_mean", one, 20));
+      ok(cnn_plan_get_weight(same.plan, "batchnorm1.running_mean", other, 20));
+      assert_memory_equal(one, other, sizeof one);
+    }
+    ok(cnn_trainer_step(run.trainer, NULL));
+    ok(cnn_trainer_step(same.trainer, NULL));
+    assert_true(same_weights(run.plan, same.plan)); /* running ones too */
+  }
+  run_free(&run);
+  run_free(&same);
+}
+
 struct spoiler {
   cnn_plan *plan;
   int64_t step;
@@ -117,6 +156,7 @@ int main(void) {
       cmocka_unit_test(output_not_finite),
       cmocka_unit_test(image_group),
       cmocka_unit_test(huge_learning_rate),
+      cmocka_unit_test(clipped_gradient_not_finite),
       cmocka_unit_test(last_update_not_finite),
   };
   return cmocka_run_group_tests(tests, scratch_make, scratch_remove);

@@ -137,6 +137,28 @@ static void test_planes(void **state) {
   check_fit(&image, (cnn_shape){1, 3, 2, 2}, (const uint8_t[]){1, 4, 7, 10, 2, 5, 8, 11, 3, 6, 9, 12});
 }
 
+/* An image of the size that is wanted is copied: that takes no memory. */
+static void test_same_size(void **state) {
+  (void)state;
+  uint8_t pixels[3 * 20], planes[3 * 20];
+  for (int i = 0; i < 60; i++) pixels[i] = (uint8_t)(i * 37);
+  for (int have = 1; have <= 3; have += 2)
+    for (int wanted = 1; wanted <= 3; wanted += 2) {
+      struct image image = {pixels, 5, 4, have};
+      mem_fail_after(0);
+      cnn_status status = image_fit(&image, (cnn_shape){1, wanted, 4, 5}, planes);
+      mem_fail_after(-1);
+      assert_int_equal(status, CNN_OK);
+      for (int c = 0; c < wanted; c++)
+        for (int i = 0; i < 20; i++) {
+          const uint8_t *p = pixels + i * have;
+          double grey = have == 3 ? 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2] : p[0];
+          double expected = have == 3 && wanted == 3 ? p[c] : grey;
+          assert_true(planes[c * 20 + i] - expected < 0.51 && planes[c * 20 + i] - expected > -0.51);
+        }
+    }
+}
+
 static void test_shrink(void **state) {
   (void)state;
   struct image square = {(uint8_t[]){10, 20, 30, 41}, 2, 2, 1};
@@ -366,6 +388,7 @@ int main(void) {
       cmocka_unit_test(test_jpeg_cmyk),
       cmocka_unit_test(test_grey),
       cmocka_unit_test(test_planes),
+      cmocka_unit_test(test_same_size),
       cmocka_unit_test(test_shrink),
       cmocka_unit_test(test_grow),
       cmocka_unit_test(test_random_sizes),

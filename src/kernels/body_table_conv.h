@@ -2,9 +2,10 @@
  * those that its mask of 16 floats names. The taps of one channel are summed apart, and the sum is added
  * where the mask is not 0: what is not connected is never added, not even as 0 times infinity. */
 
-/* Chains of multiply-adds side by side: of positions or rows (LeNet-5 has rows of 10 outputs), or of
- * channels, where windows differ from position to position. */
-enum { TABLE_TILE = 5, TABLE_CHANNELS = 8 };
+/* Chains of multiply-adds side by side. Forward: of positions, or, where windows differ from one to the next,
+ * of channels. For the gradient of weights: of channels. LeNet-5 has rows of 10 positions of 6 channels, and,
+ * for the gradient of x, 16. TABLE_CHANNELS divides 16. */
+enum { TABLE_TILE = 5, TABLE_CHANNELS = 8, TABLE_GRADIENTS = 6 };
 
 static inline mask reached_by(const float *reach) { return vec_less(vec_all(0), vec_load(reach)); }
 
@@ -81,42 +82,49 @@ static inline struct range meeting(int64_t f, int64_t pad, int64_t size, int64_t
   return (struct range){from, to < outputs ? to : outputs};
 }
 
-/* sum += the products of a, every 16th float, and b, 16 floats each, over `columns`: of each of the rows
- * apart, then over the rows. */
-static inline __attribute__((always_inline)) vec table_products(vec sum, int rows, const float *a,
-                                                                int64_t a_row, const float *b, int64_t b_row,
-                                                                struct range columns) {
-  vec part[TABLE_TILE];
-  for (int r = 0; r < rows; r++) part[r] = vec_all(0);
-  for (int64_t ow = columns.from; ow < columns.to; ow++)
-    for (int r = 0; r < rows; r++)
-      part[r] = vec_fma(vec_all(a[r * a_row + ow * BLOCK]), vec_load(b + r * b_row + ow * BLOCK), part[r]);
-  for (int r = 0; r < rows; r++) sum = vec_add(sum, part[r]);
-  return sum;
+/* dw += the gradient of tap (fh, fw) of `channels` channels, c on, where they are connected: of each row of
+ * positions apart, then over rows. */
+static inline __attribute__((always_inline)) void table_weights(const struct table_conv *p, int channels,
+                                                                int64_t c, int64_t fh, int64_t fw, float *dw,
+                                                                const float *x, const float *dy, int i) {
+  const struct window *window = &p->window;
+  struct range rows = meeting(fh, window->pad_h, window->h, window->oh);
+  struct range columns = meeting(fw, window->pad_w, window->w, window->ow);
+  const float *corner = x + c / BLOCK * p->x_plane + c % BLOCK + (fh - window->pad_h) * window->x_row +
+                        (fw - window->pad_w) * BLOCK;
+  vec sum[TABLE_GRADIENTS], part[TABLE_GRADIENTS];
+  for (int d = 0; d < channels; d++) sum[d] = vec_all(0);
+  for (int64_t oh = rows.from; oh < rows.to; oh++) {
+    for (int d = 0; d < channels; d++) part[d] = vec_all(0);
+    for (int64_t ow = columns.from; ow < columns.to; ow++) {
+      vec gradient = vec_load(dy + oh * window->y_row + ow * BLOCK + i);
+      for (int d = 0; d < channels; d++)
+        part[d] = vec_fma(vec_all(corner[oh * window->x_row + ow * BLOCK + d]), gradient, part[d]);
+    }
+    for (int d = 0; d < channels; d++) sum[d] = vec_add(sum[d], part[d]);
+  }
+  for (int d = 0; d < channels; d++) {
+    float *to = dw + (((c + d) * window->fh + fh) * window->fw + fw) * BLOCK + i;
+    vec before = vec_load(to);
+    mask reached = reached_by(p->reach + (c + d) * BLOCK + i);
+    vec_store(to, vec_select(reached, vec_add(before, sum[d]), before));
+  }
 }
 
-/* dw += the gradient of the weights that are connected. */
 static void kernel_table_conv_weights(const struct table_conv *p, float *dw, const float *x,
                                       const float *dy) {
-  const struct window *window = &p->window;
-  int64_t taps = window->fh * window->fw;
-  for (int64_t k = 0; k < p->channels * taps; k++) {
-    int64_t c = k / taps, fh = k / window->fw % window->fh, fw = k % window->fw;
-    struct range rows = meeting(fh, window->pad_h, window->h, window->oh);
-    struct range columns = meeting(fw, window->pad_w, window->w, window->ow);
-    const float *corner = x + c / BLOCK * p->x_plane + c % BLOCK + (fh - window->pad_h) * window->x_row +
-                          (fw - window->pad_w) * BLOCK;
-    for (int i = 0; i < BLOCK; i += VL) {
-      mask reached = reached_by(p->reach + c * BLOCK + i);
-      if (!mask_any(reached)) continue;
-      vec sum = vec_all(0), before = vec_load(dw + k * BLOCK + i);
-      int64_t oh = rows.from;
-      for (; oh + TABLE_TILE <= rows.to; oh += TABLE_TILE)
-        sum = table_products(sum, TABLE_TILE, corner + oh * window->x_row, window->x_row,
-                             dy + oh * window->y_row + i, window->y_row, columns);
-      for (; oh < rows.to; oh++)
-        sum = table_products(sum, 1, corner + oh * window->x_row, 0, dy + oh * window->y_row + i, 0, columns);
-      vec_store(dw + k * BLOCK + i, vec_select(reached, vec_add(before, sum), before));
+  int64_t taps = p->window.fh * p->window.fw;
+  for (int64_t tap = 0; tap < taps; tap++) {
+    int64_t fh = tap / p->window.fw, fw = tap % p->window.fw;
+    for (int64_t c = 0, count; c < p->channels; c += count) {
+      int64_t block = c / BLOCK * BLOCK + BLOCK, end = p->channels < block ? p->channels : block;
+      bool many = c + TABLE_GRADIENTS <= end;
+      count = many ? TABLE_GRADIENTS : 1;
+      for (int i = 0; i < BLOCK; i += VL)
+        if (many && reaches(p, TABLE_GRADIENTS, c, i))
+          table_weights(p, TABLE_GRADIENTS, c, fh, fw, dw, x, dy, i);
+        else if (!many && reaches(p, 1, c, i))
+          table_weights(p, 1, c, fh, fw, dw, x, dy, i);
     }
   }
 }

@@ -10,11 +10,11 @@ from nets import NETS, alexnet
 class NormaliseOperator(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
-        return torch.nn.functional.local_response_norm(x, 5, 1e-4, 0.75, 1.0)
+        return torch.nn.functional.local_response_norm(x, 5, 5e-4, 0.75, 2.0)
 
     @staticmethod
     def symbolic(graph, x):
-        return graph.op("LRN", x, size_i=5, alpha_f=1e-4, beta_f=0.75, bias_f=1.0)
+        return graph.op("LRN", x, size_i=5, alpha_f=5e-4, beta_f=0.75, bias_f=2.0)
 
 
 class Normalise(torch.nn.Module):

@@ -12,6 +12,7 @@
 #include <cnn.h>
 #include <getopt.h>
 #include <math.h>
+#include <pthread.h>
 
 #include "measure.h"
 #include "report.h"
@@ -228,11 +229,18 @@ static const struct level levels[] = {
 
 enum { COUNT_LEVELS = sizeof levels / sizeof *levels, MOST_THREADS = 256 };
 
+struct share {
+  const struct memory *memory;
+  char *from, *to;
+  int found;
+  pthread_t thread;
+};
+
 struct memory {
   const struct level *level;
   int threads;
   int64_t passes;
-  char *from[MOST_THREADS], *to[MOST_THREADS];
+  struct share share[MOST_THREADS];
 };
 
 static void copy(uint64_t *restrict to, const uint64_t *restrict from, size_t count) {
@@ -241,19 +249,29 @@ static void copy(uint64_t *restrict to, const uint64_t *restrict from, size_t co
 
 /* Reading is left to the C library's memchr(), which looks in vain and goes as fast as the machine can. Not
  * so copying to its memcpy(): on some processors that is slow for some distances. */
+static void *run_share(void *argument) {
+  struct share *share = argument;
+  const struct level *level = share->memory->level;
+  for (int64_t pass = 0; pass < share->memory->passes; pass++) {
+    if (!level->copy)
+      share->found += memchr(share->from, 2, level->bytes) != NULL;
+    else
+      copy((uint64_t *)share->to, (const uint64_t *)share->from, level->bytes / 8);
+    __asm__ volatile("" ::: "memory");
+  }
+  return NULL;
+}
+
+/* The passes take milliseconds, so that starting threads does not show. */
 static int run_memory(void *context) {
   struct memory *memory = context;
-  int found = 0;
-#pragma omp parallel for num_threads(memory->threads) schedule(static, 1) reduction(+ : found)
-  for (int t = 0; t < memory->threads; t++)
-    for (int64_t pass = 0; pass < memory->passes; pass++) {
-      if (!memory->level->copy)
-        found += memchr(memory->from[t], 2, memory->level->bytes) != NULL;
-      else
-        copy((uint64_t *)memory->to[t], (const uint64_t *)memory->from[t], memory->level->bytes / 8);
-      __asm__ volatile("" ::: "memory");
-    }
-  return found;
+  int started = 1;
+  while (started < memory->threads &&
+         pthread_create(&memory->share[started].thread, NULL, run_share, &memory->share[started]) == 0)
+    started++;
+  run_share(&memory->share[0]);
+  for (int t = 1; t < started; t++) pthread_join(memory->share[t].thread, NULL);
+  return started < memory->threads || memory->share[0].found;
 }
 
 static bool memory_row(struct report *report, const struct options *options, const struct level *level,
@@ -262,12 +280,13 @@ static bool memory_row(struct report *report, const struct options *options, con
   size_t all = level->bytes * (size_t)row->threads, apart = 2112; /* from and to: in no page at one place */
   char *from = aligned_alloc(4096, all), *to = level->copy ? aligned_alloc(4096, all + 4096) : NULL;
   bool done = from && (to || !level->copy);
-  memory.passes = (int64_t)(((size_t)16 << 20) / level->bytes) + 1;
+  memory.passes = (int64_t)(((size_t)256 << 20) / level->bytes) + 1;
   row->bytes = (double)all * (double)memory.passes * (level->copy ? 2 : 1);
   for (int t = 0; done && t < row->threads; t++) {
-    memory.from[t] = from + (size_t)t * level->bytes;
-    memset(memory.from[t], 1, level->bytes);
-    if (level->copy) memset(memory.to[t] = to + apart + (size_t)t * level->bytes, 1, level->bytes);
+    struct share *share = &memory.share[t];
+    *share = (struct share){.memory = &memory, .from = from + (size_t)t * level->bytes};
+    memset(share->from, 1, level->bytes);
+    if (level->copy) memset(share->to = to + apart + (size_t)t * level->bytes, 1, level->bytes);
   }
   done = done && measure(run_memory, &memory, options->rounds, options->seconds > 0 ? options->seconds : 0.1,
                          &row->timing) == 0;

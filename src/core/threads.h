@@ -1,4 +1,4 @@
-/* Threads: the only file that knows them (OpenMP under it, POSIX threads for work on the side).
+/* Threads: what computes (threads.c) and what works on the side (workers.c), on POSIX threads.
  *
  * Work is cut into tasks by shapes alone; who runs which task is decided as it comes, so results
  * cannot depend on the number of threads. */

@@ -41,7 +41,7 @@ struct team {
   int64_t tasks;
   int threads; /* that the job is for: helpers 1 .. threads - 1 */
   int helpers;
-  bool spins; /* there is a processor for each */
+  atomic_bool spins; /* there is a processor for each */
   atomic_bool over;
   struct helper helper[MOST];
 };

@@ -148,11 +148,7 @@ CNN_API cnn_param_info cnn_layer_param(int index, int param);
  */
 typedef struct cnn_net cnn_net;
 
-typedef enum cnn_mode {
-  CNN_INFER,
-  CNN_TRAIN,
-  CNN_LOOK  /* inference, of which every layer's output and its gradient can be read */
-} cnn_mode; /* what a network is to be used for */
+typedef enum cnn_mode { CNN_INFER, CNN_TRAIN } cnn_mode; /* what a network is to be used for */
 
 CNN_API cnn_net *cnn_net_new(void); /* NULL only where memory is out */
 CNN_API void cnn_net_free(cnn_net *net);
@@ -248,22 +244,6 @@ CNN_API cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y);
  * the same elements in every call, by the plan's seed; a trainer draws anew in every step. batchnorm takes
  * the mean and variance of these images, and leaves the running ones as they are. */
 CNN_API cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels, float *loss);
-
-/* Looking inside, with a plan for CNN_LOOK. It computes what a plan for CNN_INFER does, to the bit, and keeps
- * it. CNN_E_ARGUMENT in all three where the plan is for something else, or cnn_plan_forward() has not been
- * called since a weight was set.
- *
- * The output of a layer ("conv1"; "input1": the images as they went in, normalised) for the x.n images of the
- * last cnn_plan_forward(), into y, of shape (x.n, c, h, w of that output). */
-CNN_API cnn_status cnn_plan_get_output(const cnn_plan *plan, const char *layer, cnn_tensor y);
-
-/* Backward from a layer, as in inference: batchnorm keeps its running moments, dropout drops nothing. Of a
- * score that depends on the layer's output only, dy, of that output's shape, is the gradient with respect to
- * it. Then cnn_plan_get_output_gradient() has the gradient with respect to the output of any other layer in
- * dx; 0 for those that the score does not depend on. With dy 1 at a class, in the layer below the last
- * softmax, and "input1" this is a saliency map (Simonyan et al. 2014, section 3). */
-CNN_API cnn_status cnn_plan_backward(cnn_plan *plan, const char *layer, cnn_tensor dy);
-CNN_API cnn_status cnn_plan_get_output_gradient(const cnn_plan *plan, const char *layer, cnn_tensor dx);
 
 /* Weights by name ("conv1.weight", "conv1.bias"), dense, in PyTorch's order and shape: convolution
  * (fn, c/groups, fh, fw), affine (units, inputs), biases (fn). Of table-conv
@@ -535,8 +515,8 @@ CNN_API cnn_best cnn_trainer_best(const cnn_trainer *trainer);
 /* Images that the run trains on, or holds back for validation, or tests on. */
 CNN_API int64_t cnn_trainer_images(const cnn_trainer *trainer, cnn_split split);
 
-/* Bytes of plan and trainer together: as cnn_plan_memory() has them, but with all that the options ask for,
- * and with the images that a data set which streams reads ahead (in scratch). */
+/* Bytes of plan and trainer together: as cnn_plan_memory() has them, but with all that the options ask for, and
+ * with the images that a data set which streams reads ahead (in scratch). */
 CNN_API cnn_memory cnn_trainer_memory(const cnn_trainer *trainer);
 
 typedef struct cnn_evaluation {

@@ -62,7 +62,7 @@ static void book(const void *config, struct ledger *l) {
   t->fixed_scale = ledger_table(l, single);
   l->prepare_parts = blocks;
   l->in_place = !l->training;
-  if (!l->training || l->fixed) return;
+  if (!l->training) return;
   t->mean = ledger_table(l, single);
   t->scale = ledger_table(l, single);
   t->shift = ledger_table(l, single);
@@ -117,8 +117,7 @@ static void naive(const struct naive *s) {
     for (int64_t i = 0; i < m; i++) {
       int64_t at = (i / places * s->out.c + c) * places + i % places;
       double normal = (s->x[0][at] - mean) * inverse;
-      double of_moments = s->chance ? (bias + normal * weight) / (double)m : 0; /* they depend on x */
-      s->dx[0][at] = scale * (s->dy[at] - of_moments);
+      s->dx[0][at] = scale * (s->dy[at] - (bias + normal * weight) / (double)m);
     }
   }
 }
@@ -266,25 +265,9 @@ static void settle_backward(const struct step *s, struct shard shard) {
   for (int64_t c = view_width(&s->x[0], shard.part); c < BLOCK; c++) weight[c] = bias[c] = 0;
 }
 
-/* With the running moments dx is dy scale. */
-static void backward_fixed(const struct step *s, struct shard shard) {
-  static const float zeros[BLOCK];
-  const struct tables *t = s->tables;
-  const struct view *dx = &s->dx[0], *dy = &s->dy;
-  for (int64_t n = shard.n0; n < shard.n1; n++)
-    for (int64_t b = 0; b < view_blocks(dx); b++)
-      s->kernels->channel_scale(dx->data + n * dx->image + b * dx->plane,
-                                dy->data + n * dy->image + b * dy->plane, zeros, t->fixed_scale + b * BLOCK,
-                                zeros, pixels_of(dx));
-}
-
 static void backward_data(const struct step *s, struct shard shard) {
   const struct tables *t = s->tables;
   const struct view *x = &s->x[0], *dx = &s->dx[0], *dy = &s->dy;
-  if (!shard.chance) {
-    backward_fixed(s, shard);
-    return;
-  }
   for (int64_t n = shard.n0; n < shard.n1; n++)
     for (int64_t b = 0; b < view_blocks(x); b++)
       s->kernels->channel_scale_backward(

@@ -129,8 +129,6 @@ struct ledger {
   int inputs;
   struct view x[MAX_INPUTS], y;
   bool training, wants_dx; /* wants_dx: of one input at least */
-  bool fixed;              /* with training: backward of what inference computes, as backward_data() with no
-                              chance. No gradients of weights are wanted */
   int64_t batch, group;
   struct step *step; /* NULL while counting */
 
@@ -192,8 +190,7 @@ struct layer_class {
   void (*naive)(const struct naive *naive);
   void (*prepare)(const struct step *step, struct shard shard); /* what to derive from the weights */
   void (*forward)(const struct step *step, struct shard shard);
-  void (*backward_data)(const struct step *step, struct shard shard);    /* dx from dy, overwritten; with no
-                                                                            chance, of inference's forward */
+  void (*backward_data)(const struct step *step, struct shard shard);    /* dx from dy, overwritten */
   void (*backward_weights)(const struct step *step, struct shard shard); /* see weight_parts */
 
   /* Of layers with batch_parts, in training steps; images n0 .. n1-1, or part `part` over all images: */

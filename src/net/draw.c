@@ -29,8 +29,7 @@ static void book_all(cnn_plan *plan) {
     const struct brick *brick = &net->bricks[i];
     struct planned *planned = &plan->planned[i];
     struct ledger *ledger = &planned->ledger;
-    *ledger = (struct ledger){.training = plan->options.mode != CNN_INFER,
-                              .fixed = plan->options.mode == CNN_LOOK,
+    *ledger = (struct ledger){.training = plan->options.mode == CNN_TRAIN,
                               .batch = plan->options.batch,
                               .group = plan->options.group};
     net_ledger(net, i, ledger);
@@ -49,7 +48,7 @@ static void book_all(cnn_plan *plan) {
 static bool in_place(const cnn_plan *plan, int i) {
   const struct brick *brick = &plan->net->bricks[i];
   if (!plan->planned[i].ledger.in_place || net_is_input(plan->net, brick->from[0]) ||
-      plan->net->bricks[brick->from[0]].readers > 1 || plan->options.mode == CNN_LOOK)
+      plan->net->bricks[brick->from[0]].readers > 1)
     return false;
   bool training = plan->options.mode == CNN_TRAIN, last = i == plan->net->count - 1;
   if (last && plan->joined) return false; /* the loss reads the scores */
@@ -117,22 +116,13 @@ static void live_gradients(cnn_plan *plan) {
     const struct planned *above = &plan->planned[lowest.brick];
     bool top = i == net->count - 1, scores = top || (i == net->count - 2 && plan->joined);
     int64_t given = top ? net->count : 2 * net->count - lowest.brick;
-    if (!top && net->bricks[i].readers == 1 && lowest.input == 0 && above->ledger.in_place &&
-        above->dy >= 0 && plan->options.mode != CNN_LOOK)
+    if (!top && net->bricks[i].readers == 1 && lowest.input == 0 && above->ledger.in_place && above->dy >= 0)
       planned->dy = above->dy;
     else
       planned->dy = new_place(plan, given, net->count);
     live(&plan->places[planned->dy], backward_moment(plan, i));
     live(&plan->places[planned->dy], scores ? net->count : given);
     if (!top) live_shares(plan, lowest);
-  }
-}
-
-/* What is to be looked at stays until the next call. */
-static void live_on(cnn_plan *plan) {
-  for (int i = 0; i < plan->place_count; i++) {
-    live(&plan->places[i], -1);
-    live(&plan->places[i], 2 * plan->net->count + 1);
   }
 }
 
@@ -214,7 +204,7 @@ static cnn_status list_jobs(cnn_plan *plan) {
       int64_t range = planned_range(&plan->planned[i]);
       for (int64_t p = 0; p < ledger->prepare_parts; p++, plan->prepare_count++)
         if (pass) plan->prepare[plan->prepare_count] = (struct job){i, JOB_PREPARE, p};
-      if (!ledger->training || ledger->fixed || !ledger->weights) continue;
+      if (!ledger->training || !ledger->weights) continue;
       for (int64_t p = 0; p < ledger->weight_parts; p++, plan->collect_count++)
         if (pass) plan->collect[plan->collect_count] = (struct job){i, JOB_WEIGHTS, p};
       for (int64_t p = 0; !ledger->weight_parts && p < range; p += SUM_RANGE, plan->collect_count++)
@@ -277,7 +267,7 @@ static cnn_status check_options(cnn_plan_options *o) {
   if (o->threads < 0 || o->threads > 256)
     return CNN_FAIL(CNN_E_ARGUMENT, "threads is %d; it must be 0 to 256", o->threads);
   if (o->group < 0) return CNN_FAIL(CNN_E_ARGUMENT, "group is %" PRId64 "; it must be at least 0", o->group);
-  if (o->mode != CNN_INFER && o->mode != CNN_TRAIN && o->mode != CNN_LOOK)
+  if (o->mode != CNN_INFER && o->mode != CNN_TRAIN)
     return CNN_FAIL(CNN_E_ARGUMENT, "unknown mode %d", (int)o->mode);
   if (o->loss != CNN_LOSS_CROSS_ENTROPY && o->loss != CNN_LOSS_MEAN_SQUARED_ERROR)
     return CNN_FAIL(CNN_E_ARGUMENT, "unknown loss %d", (int)o->loss);
@@ -298,7 +288,7 @@ static cnn_status order_bricks(cnn_plan *plan) {
   struct brick *bricks = mem_alloc((size_t)source->count * sizeof *bricks);
   if (!bricks) return status_no_memory((size_t)source->count * sizeof *bricks, "a plan");
   memcpy(bricks, source->bricks, (size_t)source->count * sizeof *bricks);
-  for (int i = 2; i < source->count && plan->options.mode != CNN_LOOK; i++) {
+  for (int i = 2; i < source->count; i++) {
     struct brick *before = &bricks[i - 1], *max = &bricks[i], swap = *before;
     if (!before->class->before_max || !max->class->is_max || before->readers != 1 || max->from[0] != i - 1)
       continue;
@@ -336,7 +326,6 @@ cnn_status plan_draw(cnn_plan *plan) {
   book_all(plan);
   live_outputs(plan);
   live_gradients(plan);
-  if (plan->options.mode == CNN_LOOK) live_on(plan);
   CNN_TRY(size_places(plan));
   cut_segments(plan);
   find_passing(plan);

@@ -328,7 +328,6 @@ static void rounds(struct pass *run) {
 }
 
 void exec_forward(cnn_plan *plan, int64_t batch, const struct hooks *hooks) {
-  plan->looked = 0;
   rounds(&(struct pass){.plan = plan, .batch = batch, .hooks = hooks});
 }
 
@@ -353,7 +352,7 @@ static void run_layer_group(void *context, int64_t task, int thread) {
                         .n1 = n1 < run->batch ? n1 : run->batch,
                         .batch = run->batch,
                         .thread = thread,
-                        .chance = plan->options.mode == CNN_TRAIN ? &plan->chance : NULL};
+                        .chance = &plan->chance};
   for (int64_t turn = 0, turns = turns_of(segment, group); turn < turns; turn++) {
     struct shard shard = turn_of(group, turn, turns);
     move_on(run->plan, thread, segment, shard.n0);
@@ -387,25 +386,6 @@ void exec_layer(cnn_plan *plan, int brick, cnn_direction direction) {
   if (weights) threads_run(threads, jobs, run_collect, &run);
 }
 
-void exec_backward(cnn_plan *plan, int top, int64_t batch) {
-  struct pass run = {.plan = plan, .batch = batch};
-  int64_t groups = groups_of(plan, batch);
-  mem_freeze();
-  for (int i = top; i > 0; i--) {
-    const struct ledger *ledger = &plan->planned[i].ledger;
-    if (!ledger->wants_dx) continue;
-    run.brick = i;
-    run.method = plan->net->bricks[i].class->backward_data;
-    run.task_images = plan->options.group;
-    if (ledger->data_parts)
-      parts(&run, ledger->data_parts, run.method);
-    else
-      threads_run(plan->options.threads, groups, run_layer_group, &run);
-    if (has_shares(plan, i)) threads_run(plan->options.threads, groups, run_shares, &run);
-  }
-  mem_thaw();
-}
-
 cnn_status plan_check_input(const cnn_plan *plan, cnn_tensor x) {
   cnn_shape in = cnn_net_input(plan->net), image = input_image(plan);
   bool whole = x.shape.h == image.h && x.shape.w == image.w;
@@ -430,7 +410,6 @@ cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y) {
                     y.shape.n, y.shape.c, y.shape.h, y.shape.w, x.shape.n, out.c, out.h, out.w);
   input_write(plan, x);
   exec_forward(plan, x.shape.n, NULL);
-  if (plan->options.mode == CNN_LOOK) plan->looked = x.shape.n;
   view_read(&plan->steps[plan->net->count - 1].y, 0, x.shape.n, y.data);
   return CNN_OK;
 }

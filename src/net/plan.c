@@ -83,7 +83,6 @@ static void carve_tables(cnn_plan *plan, int i, char **at) {
   struct planned *planned = &plan->planned[i];
   struct step *step = &plan->steps[i];
   struct ledger again = {.training = planned->ledger.training,
-                         .fixed = planned->ledger.fixed,
                          .wants_dx = planned->ledger.wants_dx,
                          .batch = plan->options.batch,
                          .group = plan->options.group,
@@ -183,7 +182,7 @@ cnn_status plan_new(const cnn_net *net, const cnn_plan_options *options, bool in
   plan->options = options ? *options : cnn_plan_defaults();
   plan->chance.seed = plan->options.seed;
   plan->stale = true;
-  plan->input_gradient = input_gradient || plan->options.mode == CNN_LOOK;
+  plan->input_gradient = input_gradient;
   cnn_status status = kernels_pick(&plan->kernels);
   if (status == CNN_OK) status = plan_draw(plan);
   if (status == CNN_OK) {
@@ -258,7 +257,6 @@ cnn_status cnn_plan_set_weight(cnn_plan *plan, const char *name, const float *va
   CNN_TRY(find(plan, name, count, &weight));
   for (int64_t i = 0; i < count; i++) *element(plan, weight, false, i) = values[i];
   plan->stale = true;
-  plan->looked = 0;
   return CNN_OK;
 }
 

@@ -64,7 +64,7 @@ static inline int64_t planned_range(const struct planned *planned) {
 static inline int64_t planned_partial(const struct planned *planned) {
   const struct ledger *ledger = &planned->ledger;
   int64_t range = planned_range(planned);
-  if (!range || !ledger->training || ledger->fixed || ledger->weight_parts) return 0;
+  if (!range || !ledger->training || ledger->weight_parts) return 0;
   return range + (ledger->partial_extra + BLOCK - 1) / BLOCK * BLOCK;
 }
 
@@ -100,7 +100,6 @@ struct cnn_plan {
   bool joined;         /* the last softmax and the loss are one */
   bool input_gradient; /* wanted too; set before plan_draw(), by probes of single layers */
   bool stale;          /* weights changed since the last prepare round */
-  int64_t looked;      /* CNN_LOOK: images whose values stand here, of the last forward; else 0 */
   struct chance
       chance; /* of the next exec_gradient(): the trainer sets it; else the plan's seed and image 0 */
 
@@ -158,12 +157,6 @@ void exec_forward(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
 /* Forward and backward, drawing from plan->chance; a last softmax that is joined with the loss is left to the
  * loss. */
 void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
-
-/* CNN_LOOK: the gradients of inputs of bricks `top` and below, of which the gradient of top's output is set
- * and all others are 0. */
-void exec_backward(cnn_plan *plan, int top, int64_t batch);
-/* After exec_gradient(), where the step is taken: what layers keep beside weights follows it. */
-void exec_follow(cnn_plan *plan, int64_t batch);
 
 /* One brick in one direction, over all images of the plan, in the rounds and tasks of the above. */
 void exec_layer(cnn_plan *plan, int brick, cnn_direction direction);

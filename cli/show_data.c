@@ -106,7 +106,7 @@ static void draw_cell(cnn_picture *picture, int64_t row, int64_t column, double 
   int64_t y = top + row * CELL, x = left + column * CELL;
   cnn_picture_paste(picture, (cnn_tensor){colour, {1, 3, 1, 1}}, CELL - 1, y, x);
   cnn_picture_text(picture, text, y + (CELL - CNN_TEXT_HEIGHT) / 2, x + (CELL - cnn_text_width(text)) / 2,
-                   v > 0.5F ? 1 : 0);
+                   v > 0.7F ? 1 : 0);
 }
 
 /* ---- confusion ---- */

@@ -197,7 +197,7 @@ static cnn_status draw_response(const struct show *show, const struct seen *seen
 
 int show_response(const struct show *show) {
   struct seen seen = {0};
-  cnn_layer_info layer = {.name = "the filter"};
+  cnn_layer_info layer = {0};
   float typed[31 * 31];
   cnn_tensor filters = {0}, responses = {0};
   cnn_shape shape;
@@ -215,7 +215,7 @@ int show_response(const struct show *show) {
   if (status == CNN_OK)
     status = draw_response(show, &seen, show->filter ? (cnn_tensor){typed, shape} : filters, responses);
   if (status == CNN_OK)
-    printf("%s: the image beside %s and the response of each, %lldx%lld\n", show->out,
+    printf("%s: the image, beside it %s and the %lldx%lld responses\n", show->out,
            show->filter ? "the filter" : layer.name, (long long)responses.shape.h,
            (long long)responses.shape.w);
   free(responses.data);
@@ -229,7 +229,7 @@ int show_response(const struct show *show) {
 /* A layer's maps; of one value each, a row of squares, all on one scale. */
 static cnn_status feature_sheet(const struct show *show, const struct seen *seen, int index,
                                 cnn_picture **sheet) {
-  enum { SQUARES = 50, SQUARE = 14 };
+  enum { SQUARES = 50, SQUARE = 14, TILE = 48, WIDTH = 900 /* pixels */ };
   const cnn_net *net = cnn_plan_net(seen->plan);
   const char *labels[SQUARES];
   char names[SQUARES][96];
@@ -239,7 +239,11 @@ static cnn_status feature_sheet(const struct show *show, const struct seen *seen
   if (status == CNN_OK) status = seen_output(seen, layer.name, &maps);
   if (status != CNN_OK) return status;
   bool single = maps.shape.h == 1 && maps.shape.w == 1;
-  cnn_sheet_options options = {.zoom = show->zoom, .split = index > 0, .mark = index > 0};
+  int64_t side = maps.shape.h < maps.shape.w ? maps.shape.h : maps.shape.w,
+          zoom = show->zoom ? show->zoom : (TILE + side - 1) / side,
+          columns = WIDTH / (maps.shape.w * zoom + 4);
+  cnn_sheet_options options = {
+      .zoom = zoom, .columns = columns > 1 ? columns : 1, .split = index > 0, .mark = index > 0};
   if (single)
     options =
         (cnn_sheet_options){.zoom = SQUARE, .columns = SQUARES, .split = true, .shared = true, .mark = true};

@@ -90,6 +90,7 @@ static cnn_status lay_out(struct sheet *sheet) {
   sheet->label = o->labels ? CNN_TEXT_HEIGHT : 0;
   int64_t width = s.w * sheet->zoom, label = label_width(sheet);
   sheet->high = s.h * sheet->zoom + GAP + sheet->label;
+  if (label) label += CNN_TEXT_WIDTH; /* so that labels do not touch */
   sheet->wide = (width > label ? width : label) + GAP;
   find_range(sheet->tiles.data, values, &sheet->least, &sheet->most);
   return CNN_OK;

@@ -647,7 +647,8 @@ CNN_API int64_t cnn_text_width(const char *text); /* pixels */
 CNN_API cnn_status cnn_picture_join(cnn_picture *const *pictures, int count, bool across,
                                     cnn_picture **joined);
 
-/* The smallest value to 0, the largest to 1, the others linearly; 0.5 where all are the same. */
+/* The smallest value to 0, the largest to 1, the others linearly. Where all are the same: 0.5, or 0 of zeros.
+ */
 CNN_API void cnn_scale(cnn_tensor t);
 
 typedef struct cnn_sheet_options {

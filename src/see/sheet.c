@@ -28,7 +28,7 @@ static void find_range(const float *values, int64_t count, float *least, float *
 }
 
 static float scaled(float value, float least, float most) {
-  if (!(most > least)) return isfinite(value) ? 0.5F : 0;
+  if (!(most > least)) return isfinite(value) && value != 0 ? 0.5F : 0; /* all alike: a dead map is black */
   return (value - least) / (most - least);
 }
 

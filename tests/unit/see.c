@@ -147,9 +147,11 @@ static void sheets(void **state) {
   is(sheet, 5, 5, 0, 0.5F, 0.25F);
   is(sheet, 5, 6, 1, 0, 1);
   cnn_picture_free(sheet);
-  float same[2] = {7, 7}, none[3] = {NAN, 1, 2};
+  float dead[2] = {0, 0}, same[2] = {7, 7}, none[3] = {NAN, 1, 2};
   cnn_scale((cnn_tensor){same, {1, 1, 1, 2}});
   assert_true(same[0] == 0.5F && same[1] == 0.5F);
+  cnn_scale((cnn_tensor){dead, {1, 1, 1, 2}});
+  assert_true(dead[0] == 0 && dead[1] == 0);
   cnn_scale((cnn_tensor){none, {1, 1, 1, 3}});
   assert_true(isnan(none[0]) && none[1] == 0 && none[2] == 1);
   assert_fails(CNN_E_SHAPE, cnn_picture_new(1 << 14, 1 << 13, 0, &sheet), "show less");

@@ -403,8 +403,9 @@ cnn_status cnn_model_seed(const cnn_model *model, uint64_t *seed) {
     if (found) *seed = large;
   }
   json_decref(value);
-  return found ? CNN_OK
-               : CNN_FAIL(CNN_E_DATA, "the model does not say from which seed its initial weights were drawn");
+  return found
+             ? CNN_OK
+             : CNN_FAIL(CNN_E_DATA, "the model does not say from which seed its initial weights were drawn");
 }
 
 const char *cnn_model_class(const cnn_model *model, int index) {

@@ -132,10 +132,11 @@ cnn_status find_filters(const cnn_plan *plan, const char *name, cnn_layer_info *
     if (status != CNN_OK) return status;
     if (has_filters(net, layer, &weight)) break;
   }
-  if (index == end) {
-    fail_with(name ? "layer '%s' has no filters; convolutions have (`cnn summary` lists the layers)"
-                   : "'%s' has no layer with filters",
-              name ? name : "the network");
+  if (index >= end) {
+    if (name)
+      fail_with("layer '%s' has no filters; convolutions have (`cnn summary` lists the layers)", name);
+    else
+      fail_with("the network has no layer with filters");
     exit(EXIT_FAILURE);
   }
   bool table = weight.dims == 3;

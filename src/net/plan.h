@@ -159,8 +159,8 @@ void exec_forward(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
  * loss. */
 void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
 
-/* The gradient at the outputs of all bricks below `brick`, as inference has it, from that at its own; those of
- * bricks above it must be 0. For plans that keep all outputs, after exec_forward() for `batch` images. */
+/* The gradient at the outputs of all bricks below `brick`, as inference has it, from that at its own; those
+ * of bricks above it must be 0. For plans that keep all outputs, after exec_forward() for `batch` images. */
 void exec_backward_from(cnn_plan *plan, int64_t batch, int brick);
 
 /* One brick in one direction, over all images of the plan, in the rounds and tasks of the above. */

@@ -10,6 +10,7 @@ int cmd_summary(int argc, char **argv);
 int cmd_gradcheck(int argc, char **argv);
 int cmd_layers(int argc, char **argv);
 int cmd_data(int argc, char **argv);
+int cmd_show(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 
 #endif

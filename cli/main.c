@@ -26,6 +26,7 @@ static const struct command commands[] = {
     {"gradcheck", "compare backward gradients with numerical ones", cmd_gradcheck},
     {"layers", "list the kinds of layer, or one kind's parameters", cmd_layers},
     {"data", "list, fetch or verify the data sets, or show images", cmd_data},
+    {"show", "pictures of filters, feature maps, mistakes and networks", cmd_show},
     {"bench", "measure images a second and the share of the machine's peak", cmd_bench},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -7,18 +7,13 @@
 enum { GAP = 2, TILE = 64 /* pixels that a tile should have at least */ };
 
 struct canvas {
-  cnn_tensor picture;
+  cnn_picture *picture;
   int64_t zoom;
 };
 
-/* Put an image (dense, of shape) with its upper left corner at (top, left) of the picture. */
-static void paste(const struct canvas *canvas, const float *image, cnn_shape shape, int64_t top,
-                  int64_t left) {
-  for (int64_t c = 0; c < shape.c; c++)
-    for (int64_t y = 0; y < shape.h * canvas->zoom; y++)
-      for (int64_t x = 0; x < shape.w * canvas->zoom; x++)
-        *cnn_tensor_at(canvas->picture, 0, c, top + y, left + x) =
-            image[(c * shape.h + y / canvas->zoom) * shape.w + x / canvas->zoom];
+static void paste(const struct canvas *canvas, float *image, cnn_shape shape, int64_t top, int64_t left) {
+  shape.n = 1;
+  cnn_picture_paste(canvas->picture, (cnn_tensor){image, shape}, canvas->zoom, top, left);
 }
 
 /* The images of the sheet: class by class, the first of each, then the second of each. */
@@ -61,19 +56,15 @@ static int64_t zoom_of(const struct sheet *sheet, cnn_shape tile) {
 static cnn_status draw_sheet(const struct sheet *sheet, const cnn_dataset *data, cnn_augmenter *augmenter) {
   cnn_shape whole = cnn_dataset_image(data), tile = cnn_augmenter_shape(augmenter);
   struct canvas canvas = {.zoom = zoom_of(sheet, tile)};
-  cnn_shape shape = {1, whole.c, GAP + sheet->rows * (whole.h * canvas.zoom + GAP),
-                     4 * GAP + whole.w * canvas.zoom + sheet->columns * (tile.w * canvas.zoom + GAP)};
-  int64_t count;
-  cnn_status status = cnn_shape_count(shape, &count);
+  cnn_status status = cnn_picture_new(
+      GAP + sheet->rows * (whole.h * canvas.zoom + GAP),
+      4 * GAP + whole.w * canvas.zoom + sheet->columns * (tile.w * canvas.zoom + GAP), 0.5F, &canvas.picture);
   if (status != CNN_OK) return status;
-  canvas.picture = (cnn_tensor){NULL, shape};
-  float *memory = malloc((size_t)(count + whole.c * whole.h * whole.w) * sizeof *memory);
-  if (!memory) return CNN_E_MEMORY;
-  canvas.picture.data = memory;
-  for (int64_t i = 0; i < count; i++) memory[i] = 0.5F; /* the gaps */
-  status = draw_rows(sheet, data, augmenter, &canvas, memory + count);
-  if (status == CNN_OK) status = cnn_image_write(sheet->out, canvas.picture);
-  free(memory);
+  float *image = malloc((size_t)(whole.c * whole.h * whole.w) * sizeof *image);
+  status = image ? draw_rows(sheet, data, augmenter, &canvas, image) : CNN_E_MEMORY;
+  if (status == CNN_OK) status = cnn_picture_write(canvas.picture, sheet->out);
+  free(image);
+  cnn_picture_free(canvas.picture);
   return status;
 }
 

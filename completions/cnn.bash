@@ -34,7 +34,13 @@ _cnn_value() {
   local command=$1 option=$2 cur=$3 choices
   case $option in
     --data) _cnn_reply "$cur" "$(_cnn_names 'Data sets')" '*' ;;
-    --out) _cnn_reply "$cur" '' "$([[ $command == data ]] && echo '*.png' || echo '*.safetensors')" ;;
+    --out)
+      case $command in
+        data) _cnn_reply "$cur" '' '*.png' ;;
+        show) _cnn_reply "$cur" '' '*.@(png|svg)' ;;
+        *) _cnn_reply "$cur" '' '*.safetensors' ;;
+      esac
+      ;;
     --log) _cnn_reply "$cur" '' '*.jsonl' ;;
     --config) _cnn_reply "$cur" '' '*' ;;
     --schedule) _cnn_reply "$cur" "$(_cnn_ask train --help | sed -n '/^Schedules/,/^$/s/^  \([a-z-]*\) .*/\1/p')" '' ;;
@@ -55,6 +61,13 @@ _cnn_word() {
     summary:0 | gradcheck:0 | bench:0) _cnn_reply "$cur" "$(_cnn_names Networks)" '*.@(net|safetensors)' ;;
     eval:0 | predict:0) _cnn_reply "$cur" '' '*.safetensors' ;;
     predict:*) _cnn_reply "$cur" '' "$pictures" ;;
+    show:0) _cnn_reply "$cur" "$(_cnn_ask show --help | sed -nE 's/^(Usage:|  or:) +cnn show( \[OPTION...\])? ([a-z]+).*/\3/p')" '' ;;
+    show:1) if [[ $action == net ]]; then
+        _cnn_reply "$cur" "$(_cnn_names Networks)" '*.@(net|safetensors)'
+      else
+        _cnn_reply "$cur" '' '*.safetensors'
+      fi ;;
+    show:2) _cnn_reply "$cur" '' "$pictures" ;;
     layers:0) _cnn_reply "$cur" "$(_cnn_ask layers | sed 's/ .*//')" '' ;;
     data:0) _cnn_reply "$cur" 'list fetch verify show' '' ;;
     data:1) [[ $action == show ]] && _cnn_reply "$cur" "$(_cnn_names 'Data sets')" '*' && return

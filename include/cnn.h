@@ -198,6 +198,8 @@ CNN_API int64_t cnn_net_multiply_adds(const cnn_net *net, cnn_mode mode);
 
 CNN_API int cnn_net_layer_count(const cnn_net *net);
 CNN_API cnn_status cnn_net_layer(const cnn_net *net, int index, cnn_layer_info *info);
+CNN_API cnn_status cnn_net_find(const cnn_net *net, const char *name,
+                                int *index);          /* CNN_E_KEY: the nearest */
 CNN_API cnn_shape cnn_net_input(const cnn_net *net);  /* of one image */
 CNN_API cnn_shape cnn_net_output(const cnn_net *net); /* of one image */
 
@@ -214,6 +216,9 @@ typedef struct cnn_plan_options {
   int64_t group; /* images in one gradient group; 0: the default for the batch. It changes the order
                     of sums, so it is part of a run's settings */
   cnn_loss loss; /* training only */
+  bool keep;     /* the output of every layer stays, and of a training plan the gradient at it too, to be read
+                    by cnn_plan_get_output() and cnn_plan_get_output_gradient(). Takes more memory and time;
+                    results are the same */
 } cnn_plan_options;
 
 CNN_API cnn_plan_options cnn_plan_defaults(void); /* CNN_TRAIN, batch 100, seed 1, cross-entropy */
@@ -264,6 +269,20 @@ CNN_API cnn_status cnn_plan_get_weight(const cnn_plan *plan, const char *name, f
 CNN_API cnn_status cnn_plan_set_weight(cnn_plan *plan, const char *name, const float *values, int64_t count);
 CNN_API cnn_status cnn_plan_get_gradient(const cnn_plan *plan, const char *name, float *values,
                                          int64_t count);
+
+/* Looking inside: plans made with `keep`. layer: a brick's name, as "conv1"; y.shape and dy.shape: its
+ * output's with n images, no more than the last call took.
+ *
+ * cnn_plan_get_output() reads what the last cnn_plan_forward() or cnn_plan_gradient() gave at a layer's
+ * output; the input's own is what the network saw, after normalisation. (A last softmax is one with the
+ * cross-entropy: after cnn_plan_gradient() its output and the gradient there are not computed.) */
+CNN_API cnn_status cnn_plan_get_output(const cnn_plan *plan, const char *layer, cnn_tensor y);
+/* The gradient at that output, after cnn_plan_gradient() or cnn_plan_backward(). Training plans only. */
+CNN_API cnn_status cnn_plan_get_output_gradient(const cnn_plan *plan, const char *layer, cnn_tensor dy);
+/* After cnn_plan_forward(): the gradient of sum(dy * output of `layer`) at the outputs of all layers below,
+ * for its first dy.shape.n images, as inference has it: nothing is dropped, batchnorm's mean and variance are
+ * constants. Gradients of weights stay as they are. Training plans only. */
+CNN_API cnn_status cnn_plan_backward(cnn_plan *plan, const char *layer, cnn_tensor dy);
 
 CNN_API const cnn_net *cnn_plan_net(const cnn_plan *plan);
 
@@ -591,9 +610,86 @@ CNN_API const cnn_net *cnn_model_net(const cnn_model *model);
 CNN_API cnn_shape cnn_model_image(const cnn_model *model);              /* as cnn_plan_image() */
 CNN_API const char *cnn_model_settings(const cnn_model *model);         /* "{}" where it has none */
 CNN_API const char *cnn_model_class(const cnn_model *model, int index); /* NULL where unnamed */
+/* Of the weights before training: a plan of the model's net with this seed has them. CNN_E_DATA where the
+ * settings have no "weights_seed". */
+CNN_API cnn_status cnn_model_seed(const cnn_model *model, uint64_t *seed);
 
 /* Copy the model's weights into a plan of a network with the same weights, with what it does to its input. */
 CNN_API cnn_status cnn_model_apply(const cnn_model *model, cnn_plan *plan);
+
+/* ---------------------------------------------------------------------------------------------
+ * Seeing: pictures of tensors, and why a network says what it says (section 7.6).
+ */
+/* A rectangle of pixels with three channels, 0 black to 1 white. Pictures are the same on every machine, text
+ * included. */
+typedef struct cnn_picture cnn_picture;
+
+typedef struct cnn_colour {
+  float red, green, blue;
+} cnn_colour;
+
+#define CNN_PAPER 0.8F /* the grey behind sheets */
+
+/* All pixels of one grey. CNN_E_SHAPE beyond 2^26 pixels. */
+CNN_API cnn_status cnn_picture_new(int64_t h, int64_t w, float grey, cnn_picture **picture);
+CNN_API void cnn_picture_free(cnn_picture *picture);
+CNN_API cnn_tensor cnn_picture_pixels(const cnn_picture *picture); /* its own memory: 1x3xhxw */
+CNN_API cnn_status cnn_picture_write(const cnn_picture *picture, const char *path); /* as cnn_image_write() */
+
+/* One image of 1 or 3 channels, each of its values a square of zoom x zoom pixels; what falls beyond the edge
+ * is left out, here and below. */
+CNN_API void cnn_picture_paste(cnn_picture *picture, cnn_tensor image, int64_t zoom, int64_t top,
+                               int64_t left);
+CNN_API void cnn_picture_frame(cnn_picture *picture, int64_t top, int64_t left, int64_t h, int64_t w,
+                               cnn_colour colour); /* one pixel wide */
+
+/* One line; every character takes 7x14 pixels. Those beyond ASCII are shown as '?'. */
+enum { CNN_TEXT_WIDTH = 7, CNN_TEXT_HEIGHT = 14 };
+CNN_API void cnn_picture_text(cnn_picture *picture, const char *text, int64_t top, int64_t left, float grey);
+CNN_API int64_t cnn_text_width(const char *text); /* pixels */
+
+/* Beside each other, or one below the other. */
+CNN_API cnn_status cnn_picture_join(cnn_picture *const *pictures, int count, bool across,
+                                    cnn_picture **joined);
+
+/* The smallest value to 0, the largest to 1, the others linearly. Where all are the same: 0.5, or 0 of zeros.
+ */
+CNN_API void cnn_scale(cnn_tensor t);
+
+typedef struct cnn_sheet_options {
+  const char *title;         /* NULL: none */
+  const char *const *labels; /* one above each tile; NULL: none */
+  int64_t columns;           /* 0: near a square; of several images with several channels, an image a row */
+  int64_t zoom;              /* 0: so that tiles have 48 pixels or more */
+  bool split;                /* three channels are three tiles, not red, green and blue */
+  bool shared;               /* one black and one white for all tiles, not for each its own */
+  bool asis;                 /* 0 is black and 1 is white */
+  bool mark;                 /* a red frame around the largest value of each tile; with `shared`, of all */
+} cnn_sheet_options;
+
+/* A tile for each image and channel (n, c) of h x w values, the smallest black, the largest white; three
+ * channels are one tile in colour. options may be NULL. */
+CNN_API cnn_status cnn_picture_sheet(cnn_tensor tiles, const cnn_sheet_options *options, cnn_picture **sheet);
+
+/* A map (1x1xhxw, of any size) over an image (of 1 or 3 channels, shown in grey): orange where it is above 0,
+ * blue where below, the stronger the further. */
+CNN_API cnn_status cnn_picture_overlay(cnn_tensor image, cnn_tensor map, int64_t zoom, cnn_picture **overlay);
+
+/* How much each place of one image x counts for a class. plan: for training, with `keep`, but for occlusion,
+ * which takes any. The score of a class is the network's output before a last softmax.
+ *
+ * Saliency: at each pixel of the network's input the size of the score's gradient, the largest of its
+ * channels (Simonyan, Vedaldi and Zisserman 2013, section 3.1). map: 1x1xhxw of the input. */
+CNN_API cnn_status cnn_saliency(cnn_plan *plan, cnn_tensor x, int64_t class_, cnn_tensor map);
+/* Grad-CAM: ReLU of the sum of a layer's maps, each times the mean of the score's gradient over it (Selvaraju
+ * et al. 2017, equations 1 and 2). map: 1x1xhxw of that layer's output. */
+CNN_API cnn_status cnn_grad_cam(cnn_plan *plan, cnn_tensor x, int64_t class_, const char *layer,
+                                cnn_tensor map);
+/* Occlusion: how much the output for the class falls when a square is covered with `fill`, the mean over the
+ * squares that cover a pixel (after Zeiler and Fergus 2014, section 4.2); below 0 where it rises. Squares of
+ * size x size pixels, `stride` apart. map: 1x1xhxw of x. */
+CNN_API cnn_status cnn_occlusion(cnn_plan *plan, cnn_tensor x, int64_t class_, int64_t size, int64_t stride,
+                                 float fill, cnn_tensor map);
 
 /* ---------------------------------------------------------------------------------------------
  * The machine.

@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cnn.h"
@@ -384,6 +385,25 @@ cnn_shape cnn_model_image(const cnn_model *model) { return model->image; }
 const char *cnn_model_settings(const cnn_model *model) {
   const char *settings = safetensors_metadata(model->file, "settings");
   return settings ? settings : "{}";
+}
+
+cnn_status cnn_model_seed(const cnn_model *model, uint64_t *seed) {
+  const char *settings = cnn_model_settings(model);
+  json_t *value;
+  CNN_TRY(io_json_read(settings, strlen(settings), SETTINGS_DEPTH, &value));
+  const json_t *number = json_object_get(value, "weights_seed");
+  bool found = json_is_integer(number) && json_integer_value(number) >= 0;
+  if (found) *seed = (uint64_t)json_integer_value(number);
+  if (json_is_string(number)) { /* one of more than 63 bits */
+    char *end;
+    uint64_t large = strtoull(json_string_value(number), &end, 10);
+    found = *json_string_value(number) && !*end;
+    if (found) *seed = large;
+  }
+  json_decref(value);
+  return found
+             ? CNN_OK
+             : CNN_FAIL(CNN_E_DATA, "the model does not say from which seed its initial weights were drawn");
 }
 
 const char *cnn_model_class(const cnn_model *model, int index) {

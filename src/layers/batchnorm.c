@@ -265,9 +265,25 @@ static void settle_backward(const struct step *s, struct shard shard) {
   for (int64_t c = view_width(&s->x[0], shard.part); c < BLOCK; c++) weight[c] = bias[c] = 0;
 }
 
+/* As inference has it: mean and variance are constants, so dx = dy * scale. */
+static void backward_fixed(const struct step *s, struct shard shard) {
+  static const float zeros[BLOCK];
+  const struct tables *t = s->tables;
+  const struct view *dx = &s->dx[0], *dy = &s->dy;
+  for (int64_t n = shard.n0; n < shard.n1; n++)
+    for (int64_t b = 0; b < view_blocks(dx); b++)
+      s->kernels->channel_scale(dx->data + n * dx->image + b * dx->plane,
+                                dy->data + n * dy->image + b * dy->plane, zeros, t->fixed_scale + b * BLOCK,
+                                zeros, pixels_of(dx));
+}
+
 static void backward_data(const struct step *s, struct shard shard) {
   const struct tables *t = s->tables;
   const struct view *x = &s->x[0], *dx = &s->dx[0], *dy = &s->dy;
+  if (!shard.chance) {
+    backward_fixed(s, shard);
+    return;
+  }
   for (int64_t n = shard.n0; n < shard.n1; n++)
     for (int64_t b = 0; b < view_blocks(x); b++)
       s->kernels->channel_scale_backward(

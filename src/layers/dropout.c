@@ -75,7 +75,12 @@ static void forward(const struct step *s, struct shard shard) {
     each_image(&s->y, &s->x[0], shard, copy_floats);
 }
 
-static void backward_data(const struct step *s, struct shard shard) { drop(s, &s->dx[0], &s->dy, shard); }
+static void backward_data(const struct step *s, struct shard shard) {
+  if (shard.chance)
+    drop(s, &s->dx[0], &s->dy, shard);
+  else
+    each_image(&s->dx[0], &s->dy, shard, copy_floats);
+}
 
 static const char *const examples[] = {"in=2x40x1x1", "in=3x17x3x5 rate=0.25", "in=2x100x1x1 rate=0.9",
                                        "in=2x3x4x4 rate=0", NULL};

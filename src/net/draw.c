@@ -47,7 +47,7 @@ static void book_all(cnn_plan *plan) {
  * that too, and not where the brick below needs it for its own backward. */
 static bool in_place(const cnn_plan *plan, int i) {
   const struct brick *brick = &plan->net->bricks[i];
-  if (!plan->planned[i].ledger.in_place || net_is_input(plan->net, brick->from[0]) ||
+  if (plan->options.keep || !plan->planned[i].ledger.in_place || net_is_input(plan->net, brick->from[0]) ||
       plan->net->bricks[brick->from[0]].readers > 1)
     return false;
   bool training = plan->options.mode == CNN_TRAIN, last = i == plan->net->count - 1;
@@ -116,13 +116,22 @@ static void live_gradients(cnn_plan *plan) {
     const struct planned *above = &plan->planned[lowest.brick];
     bool top = i == net->count - 1, scores = top || (i == net->count - 2 && plan->joined);
     int64_t given = top ? net->count : 2 * net->count - lowest.brick;
-    if (!top && net->bricks[i].readers == 1 && lowest.input == 0 && above->ledger.in_place && above->dy >= 0)
+    if (!plan->options.keep && !top && net->bricks[i].readers == 1 && lowest.input == 0 &&
+        above->ledger.in_place && above->dy >= 0)
       planned->dy = above->dy;
     else
       planned->dy = new_place(plan, given, net->count);
     live(&plan->places[planned->dy], backward_moment(plan, i));
     live(&plan->places[planned->dy], scores ? net->count : given);
     if (!top) live_shares(plan, lowest);
+  }
+}
+
+/* Values that are to be read afterwards share no memory with others. */
+static void live_for_good(cnn_plan *plan) {
+  for (int i = 0; i < plan->place_count; i++) {
+    live(&plan->places[i], -1);
+    live(&plan->places[i], 2 * plan->net->count + 1);
   }
 }
 
@@ -282,13 +291,13 @@ static cnn_status check_options(cnn_plan_options *o) {
 
 /* A copy of the net's bricks in the order they are to run: a maximum is taken before what may as well run
  * after it (ReLU and max-pooling: the same values and gradients from a quarter of the work). The two change
- * places, names and all; weights keep theirs. */
+ * places, names and all; weights keep theirs. Not where outputs are to be read. */
 static cnn_status order_bricks(cnn_plan *plan) {
   const cnn_net *source = plan->source;
   struct brick *bricks = mem_alloc((size_t)source->count * sizeof *bricks);
   if (!bricks) return status_no_memory((size_t)source->count * sizeof *bricks, "a plan");
   memcpy(bricks, source->bricks, (size_t)source->count * sizeof *bricks);
-  for (int i = 2; i < source->count; i++) {
+  for (int i = 2; i < source->count && !plan->options.keep; i++) {
     struct brick *before = &bricks[i - 1], *max = &bricks[i], swap = *before;
     if (!before->class->before_max || !max->class->is_max || before->readers != 1 || max->from[0] != i - 1)
       continue;
@@ -326,6 +335,7 @@ cnn_status plan_draw(cnn_plan *plan) {
   book_all(plan);
   live_outputs(plan);
   live_gradients(plan);
+  if (plan->options.keep) live_for_good(plan);
   CNN_TRY(size_places(plan));
   cut_segments(plan);
   find_passing(plan);

@@ -311,6 +311,7 @@ static void backward_rounds(struct pass *run, struct stretch done) {
 static void rounds(struct pass *run) {
   cnn_plan *plan = run->plan;
   int threads = plan->options.threads;
+  plan->held = 0;
   mem_freeze();
   if (plan->stale) threads_run(threads, plan->prepare_count, run_prepare, run);
   plan->stale = false;
@@ -339,6 +340,25 @@ void exec_follow(cnn_plan *plan, int64_t batch) {
   for (int i = 0; i < plan->net->count; i++) {
     const struct layer_class *class = plan->net->bricks[i].class;
     if (class->follow) class->follow(&plan->steps[i], (struct shard){.n1 = batch, .batch = batch});
+  }
+}
+
+void exec_backward_from(cnn_plan *plan, int64_t batch, int brick) {
+  for (int i = brick; i > 0; i--) {
+    const struct ledger *ledger = &plan->planned[i].ledger;
+    struct shard all = {.n1 = batch, .batch = batch};
+    if (net_is_input(plan->net, i)) continue;
+    if (ledger->data_parts) {
+      for (; all.part < ledger->data_parts; all.part++)
+        plan->net->bricks[i].class->backward_data(&plan->steps[i], all);
+      add_shares(plan, i, all);
+      continue;
+    }
+    for (struct shard one = all; one.n0 < batch; one.n0++) {
+      one.n1 = one.n0 + 1;
+      plan->net->bricks[i].class->backward_data(&plan->steps[i], one);
+      add_shares(plan, i, one);
+    }
   }
 }
 
@@ -410,6 +430,7 @@ cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y) {
                     y.shape.n, y.shape.c, y.shape.h, y.shape.w, x.shape.n, out.c, out.h, out.w);
   input_write(plan, x);
   exec_forward(plan, x.shape.n, NULL);
+  plan->held = x.shape.n;
   view_read(&plan->steps[plan->net->count - 1].y, 0, x.shape.n, y.data);
   return CNN_OK;
 }

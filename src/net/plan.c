@@ -182,7 +182,7 @@ cnn_status plan_new(const cnn_net *net, const cnn_plan_options *options, bool in
   plan->options = options ? *options : cnn_plan_defaults();
   plan->chance.seed = plan->options.seed;
   plan->stale = true;
-  plan->input_gradient = input_gradient;
+  plan->input_gradient = input_gradient || plan->options.keep;
   cnn_status status = kernels_pick(&plan->kernels);
   if (status == CNN_OK) status = plan_draw(plan);
   if (status == CNN_OK) {
@@ -210,6 +210,7 @@ cnn_status plan_memory(const cnn_net *net, const cnn_plan_options *options, cnn_
   if (!plan) return status_no_memory(sizeof *plan, "a plan");
   plan->source = net;
   plan->options = options ? *options : cnn_plan_defaults();
+  plan->input_gradient = plan->options.keep;
   cnn_status status = plan_draw(plan);
   if (status == CNN_OK) *memory = plan->memory;
   cnn_plan_free(plan);
@@ -257,6 +258,7 @@ cnn_status cnn_plan_set_weight(cnn_plan *plan, const char *name, const float *va
   CNN_TRY(find(plan, name, count, &weight));
   for (int64_t i = 0; i < count; i++) *element(plan, weight, false, i) = values[i];
   plan->stale = true;
+  plan->held = 0;
   return CNN_OK;
 }
 

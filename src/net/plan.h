@@ -100,6 +100,7 @@ struct cnn_plan {
   bool joined;         /* the last softmax and the loss are one */
   bool input_gradient; /* wanted too; set before plan_draw(), by probes of single layers */
   bool stale;          /* weights changed since the last prepare round */
+  int64_t held;        /* images of the last cnn_plan_forward(), where their outputs still stand; else 0 */
   struct chance
       chance; /* of the next exec_gradient(): the trainer sets it; else the plan's seed and image 0 */
 
@@ -157,6 +158,13 @@ void exec_forward(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
 /* Forward and backward, drawing from plan->chance; a last softmax that is joined with the loss is left to the
  * loss. */
 void exec_gradient(cnn_plan *plan, int64_t batch, const struct hooks *hooks);
+
+/* After exec_gradient(), where the step is taken: what layers keep beside weights follows it. */
+void exec_follow(cnn_plan *plan, int64_t batch);
+
+/* The gradient at the outputs of all bricks below `brick`, as inference has it, from that at its own; those
+ * of bricks above it must be 0. For plans that keep all outputs, after exec_forward() for `batch` images. */
+void exec_backward_from(cnn_plan *plan, int64_t batch, int brick);
 
 /* One brick in one direction, over all images of the plan, in the rounds and tasks of the above. */
 void exec_layer(cnn_plan *plan, int brick, cnn_direction direction);

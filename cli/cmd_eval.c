@@ -24,7 +24,7 @@ static cnn_status evaluate(const char *path, const char *source, cnn_split split
   cnn_model *model = NULL;
   cnn_plan *plan = NULL;
   cnn_dataset *data = NULL;
-  cnn_status status = source_model_plan(path, batch, threads, &model, &plan);
+  cnn_status status = source_model_plan(path, false, batch, threads, &model, &plan);
   if (status == CNN_OK) {
     cnn_dataset_options options = cnn_dataset_defaults();
     options.image = cnn_model_image(model);

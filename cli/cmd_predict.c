@@ -1,6 +1,5 @@
 /* cnn predict: the most probable classes of PNG or JPEG files, a line a file. A file that cannot be read is
  * reported and the others go on; the exit code then is 1. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +29,7 @@ static void predictor_free(struct predictor *predictor) {
 }
 
 static cnn_status predictor_new(const char *path, int64_t threads, struct predictor *predictor) {
-  cnn_status status = source_model_plan(path, 1, threads, &predictor->model, &predictor->plan);
+  cnn_status status = source_model_plan(path, false, 1, threads, &predictor->model, &predictor->plan);
   if (status != CNN_OK) return status;
   const cnn_net *net = cnn_model_net(predictor->model);
   cnn_layer_info last;
@@ -46,15 +45,6 @@ static cnn_status predictor_new(const char *path, int64_t threads, struct predic
   predictor->y.data = calloc((size_t)predictor->classes, sizeof *predictor->y.data);
   predictor->order = calloc((size_t)predictor->classes, sizeof *predictor->order);
   return predictor->x.data && predictor->y.data && predictor->order ? CNN_OK : CNN_E_MEMORY;
-}
-
-/* Scores to probabilities, where the network ends without a softmax. */
-static void softmax(float *values, int64_t count) {
-  double largest = values[0], sum = 0;
-  for (int64_t i = 1; i < count; i++) /* by if: gcc 12 for aarch64 dies of fmax here */
-    if (values[i] > largest) largest = values[i];
-  for (int64_t i = 0; i < count; i++) sum += exp(values[i] - largest);
-  for (int64_t i = 0; i < count; i++) values[i] = (float)(exp(values[i] - largest) / sum);
 }
 
 /* order[0..top): the classes with the largest values, the lower class first where two are the same. */
@@ -81,16 +71,9 @@ static cnn_status predict(struct predictor *predictor, const char *path) {
     for (int64_t i = 0; i < predictor->pixels; i++) predictor->x.data[i] = 1 - predictor->x.data[i];
   status = cnn_plan_forward(predictor->plan, predictor->x, predictor->y);
   if (status != CNN_OK) return status;
-  if (!predictor->is_probability) softmax(predictor->y.data, predictor->classes);
+  if (!predictor->is_probability) scores_to_probabilities(predictor->y.data, predictor->classes);
   choose(predictor);
   return CNN_OK;
-}
-
-static const char *class_name(const struct predictor *predictor, int64_t index, char buffer[TEXT_SIZE]) {
-  const char *name = cnn_model_class(predictor->model, (int)index);
-  if (name) return name;
-  snprintf(buffer, TEXT_SIZE, "%lld", (long long)index);
-  return buffer;
 }
 
 static void print_text(const struct predictor *predictor, const char *path) {
@@ -98,20 +81,10 @@ static void print_text(const struct predictor *predictor, const char *path) {
   printf("%s:", path);
   for (int64_t k = 0; k < predictor->top; k++) {
     int64_t index = predictor->order[k];
-    printf("%s %s %.4f", k ? "," : "", class_name(predictor, index, buffer),
+    printf("%s %s %.4f", k ? "," : "", class_name(predictor->model, index, buffer),
            (double)predictor->y.data[index]);
   }
   putchar('\n');
-}
-
-/* The shortest decimal that reads back to the same float. */
-static void json_float(struct json *out, const char *key, float value) {
-  char text[32];
-  for (int digits = 6; digits <= 9; digits++) {
-    snprintf(text, sizeof text, "%.*g", digits, (double)value);
-    if (strtof(text, NULL) == value) break;
-  }
-  json_raw(out, key, text);
 }
 
 static void print_json(const struct predictor *predictor, const char *path, const char *error,
@@ -128,7 +101,7 @@ static void print_json(const struct predictor *predictor, const char *path, cons
   for (int64_t k = 0; k < predictor->top; k++) {
     int64_t index = predictor->order[k];
     json_open(out, NULL, '{');
-    json_string(out, "class", class_name(predictor, index, buffer));
+    json_string(out, "class", class_name(predictor->model, index, buffer));
     json_float(out, "probability", predictor->y.data[index]);
     json_close(out, '}');
   }

@@ -12,5 +12,6 @@ int cmd_layers(int argc, char **argv);
 int cmd_data(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
 
 #endif

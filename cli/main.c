@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"train", "train a network on a data set and save the model", cmd_train},
     {"eval", "measure a model's accuracy on a data set", cmd_eval},
     {"predict", "say what is in PNG or JPEG files", cmd_predict},
+    {"serve", "show in the browser what a model sees in what you draw", cmd_serve},
     {"summary", "show a network's shapes, parameters, work and memory", cmd_summary},
     {"gradcheck", "compare backward gradients with numerical ones", cmd_gradcheck},
     {"layers", "list the kinds of layer, or one kind's parameters", cmd_layers},

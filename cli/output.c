@@ -59,6 +59,21 @@ const char *time_text(double seconds, char buffer[TEXT_SIZE]) {
   return buffer;
 }
 
+void scores_to_probabilities(float *values, int64_t count) {
+  double largest = values[0], sum = 0;
+  for (int64_t i = 1; i < count; i++) /* by if: gcc 12 for aarch64 dies of fmax here */
+    if (values[i] > largest) largest = values[i];
+  for (int64_t i = 0; i < count; i++) sum += exp(values[i] - largest);
+  for (int64_t i = 0; i < count; i++) values[i] = (float)(exp(values[i] - largest) / sum);
+}
+
+const char *class_name(const cnn_model *model, int64_t index, char buffer[TEXT_SIZE]) {
+  const char *name = cnn_model_class(model, (int)index);
+  if (name) return name;
+  snprintf(buffer, TEXT_SIZE, "%lld", (long long)index);
+  return buffer;
+}
+
 double now_seconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -148,6 +163,15 @@ void json_number(struct json *json, const char *key, double value) {
   if (isfinite(value)) {
     snprintf(text, sizeof text, "%.15g", value);
     if (strtod(text, NULL) != value) snprintf(text, sizeof text, "%.17g", value);
+  }
+  json_raw(json, key, text);
+}
+
+void json_float(struct json *json, const char *key, float value) {
+  char text[32] = "null";
+  for (int digits = 6; isfinite(value) && digits <= 9; digits++) {
+    snprintf(text, sizeof text, "%.*g", digits, (double)value);
+    if (strtof(text, NULL) == value) break;
   }
   json_raw(json, key, text);
 }

@@ -21,6 +21,12 @@ const char *size_text(int64_t bytes, char buffer[TEXT_SIZE]);
 const char *shape_text(cnn_shape shape, char buffer[TEXT_SIZE]);
 const char *time_text(double seconds, char buffer[TEXT_SIZE]);
 
+/* What a network that ends without a softmax gives, to probabilities, in place. */
+void scores_to_probabilities(float *values, int64_t count);
+
+/* A class's name, or its number in buffer where the model has none. */
+const char *class_name(const cnn_model *model, int64_t index, char buffer[TEXT_SIZE]);
+
 /* The clock that never jumps, in seconds. */
 double now_seconds(void);
 
@@ -34,7 +40,8 @@ void json_open(struct json *json, const char *key, char bracket);        /* '{' 
 void json_close(struct json *json, char bracket);                        /* '}' or ']' */
 void json_string(struct json *json, const char *key, const char *value); /* NULL: null */
 void json_integer(struct json *json, const char *key, int64_t value);
-void json_number(struct json *json, const char *key, double value);   /* null where not finite */
+void json_number(struct json *json, const char *key, double value); /* null where not finite */
+void json_float(struct json *json, const char *key, float value);   /* as short as gives it back; likewise */
 void json_shape(struct json *json, const char *key, cnn_shape shape); /* [c,h,w] */
 void json_raw(struct json *json, const char *key, const char *text);  /* text is JSON */
 

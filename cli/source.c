@@ -48,12 +48,13 @@ void source_base_name(const char *name, char *base, size_t size) {
   snprintf(base, size, "%.*s", (int)length, start);
 }
 
-cnn_status source_model_plan(const char *path, int64_t batch, int64_t threads, cnn_model **model,
+cnn_status source_model_plan(const char *path, bool inside, int64_t batch, int64_t threads, cnn_model **model,
                              cnn_plan **plan) {
   cnn_model *loaded = NULL;
   cnn_plan *built = NULL;
   cnn_plan_options options = cnn_plan_defaults();
-  options.mode = CNN_INFER;
+  options.mode = inside ? CNN_TRAIN : CNN_INFER;
+  options.keep = inside;
   options.batch = batch;
   options.threads = (int)threads;
   cnn_status status = cnn_model_load(path, &loaded);

@@ -373,7 +373,7 @@ function showAnswer() {
 }
 
 function showGuess() {
-  const shares = answer?.probabilities;
+  const shares = answer?.probabilities.map(share => share ?? 0); // null: not a number
   $('best-class').classList.toggle('none', !shares);
   if (!shares) {
     $('best-class').textContent = '?';
@@ -418,7 +418,7 @@ function showSeen() {
   }
   seen.putImageData(image, 0, 0);
   $('seen').setAttribute('aria-label', !given ? 'The pixels that the network is given: none yet'
-    : `The ${width} by ${height} pixels that the network is given${hot ? ', those that its guess hangs on in orange' : ''}`);
+    : `The ${width} by ${height} pixels that the network is given${hot ? ', those that its guess depends on in orange' : ''}`);
 }
 
 // ---- Feature maps: a sheet for each layer, a tile for each channel ----
@@ -441,7 +441,7 @@ function readColours() {
 
 // How the tiles of a layer stand in a sheet that is `room` wide, in pixels of the page.
 function arrange({shape: [, h, w], maps}, room) {
-  const zoom = h * w === 1 ? 14 : Math.max(1, Math.round(60 / w));
+  const zoom = h * w === 1 ? 14 : Math.max(1, Math.round((room < 500 ? 48 : 64) / w));
   const gap = h * w === 1 ? 2 : 4;
   const columns = Math.max(1, Math.min(maps, h * w === 1 ? 25 : 16, Math.floor((room + gap) / (w * zoom + gap))));
   return {zoom, gap, columns, rows: Math.ceil(maps / columns), w: w * zoom + gap, h: h * zoom + gap};
@@ -478,26 +478,27 @@ function strongest(card, first, past) {
   return best;
 }
 
-// The line below a sheet: about the channel under the pointer, or the strongest; it has a frame.
+// The line below a sheet: about the channel under the pointer, or the strongest; it has a frame. Channels, rows and
+// columns count from 0, as in C.
 function tell(card) {
   const {layer, canvas, sheet, values, over} = card, [c, h, w] = layer.shape;
   if (!values) {
     card.said.textContent = ' ';
-    canvas.setAttribute('aria-label', `${layer.name}: nothing yet`);
+    canvas.setAttribute('aria-label', `${count(layer.maps, 'feature map')} of ${layer.name}`);
     return;
   }
   const best = over < 0 ? strongest(card, 0, layer.maps) : strongest(card, over, over + 1);
   const map = Math.floor(best / (h * w)), at = best % (h * w), value = values[best] * card.largest / 127;
-  const where = h * w === 1 ? '' : ` in row ${Math.floor(at / w) + 1}, column ${at % w + 1}`;
-  const what = `channel ${map + 1}${over < 0 ? ' is the strongest' : ''}: ${value.toPrecision(3)}${where}`;
+  const where = h * w === 1 ? '' : ` in row ${Math.floor(at / w)}, column ${at % w}`;
+  const what = `channel ${map}${over < 0 ? ' is the strongest' : ''}: ${value.toPrecision(3)}${where}`;
   const hidden = layer.maps < c ? `; the first ${layer.maps} of ${c} are shown` : '';
   card.said.textContent = what + hidden;
   canvas.setAttribute('aria-label', `${count(layer.maps, 'feature map')} of ${layer.name}; ${what}${hidden}`);
   const pen = canvas.getContext('2d');
   pen.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue('--ink');
   pen.lineWidth = 2;
-  pen.strokeRect(map % sheet.columns * sheet.w, Math.floor(map / sheet.columns) * sheet.h,
-                 sheet.w - sheet.gap, sheet.h - sheet.gap);
+  pen.strokeRect(map % sheet.columns * sheet.w + 1, Math.floor(map / sheet.columns) * sheet.h + 1,
+                 sheet.w - sheet.gap - 2, sheet.h - sheet.gap - 2);
 }
 
 function followMaps(card) {
@@ -550,6 +551,7 @@ function buildLayers() {
     canvas.width = sheet.columns * sheet.w - sheet.gap;
     canvas.height = sheet.rows * sheet.h - sheet.gap;
     article.append(title, canvas, said);
+    tell(card);
     followMaps(card);
     return card;
   });

@@ -2,7 +2,6 @@
  * says which file does what. */
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +23,8 @@ static void stop(int signal) {
 
 static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
 
-/* From here on they wait until the loop polls; `while_polling` is the mask for that. */
-static void take_signals(sigset_t *while_polling) {
+/* From here on they wait until the server waits; `while_waiting` is the mask for that. */
+static void take_signals(sigset_t *while_waiting) {
   sigset_t held;
   struct sigaction action = {.sa_handler = stop};
   sigemptyset(&held);
@@ -37,9 +36,9 @@ static void take_signals(sigset_t *while_polling) {
     sigaction(stop_signals[i], &action, NULL);
     sigaddset(&held, stop_signals[i]);
   }
-  sigprocmask(SIG_BLOCK, &held, while_polling);
+  sigprocmask(SIG_BLOCK, &held, while_waiting);
   for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals; i++)
-    sigdelset(while_polling, stop_signals[i]);
+    sigdelset(while_waiting, stop_signals[i]);
 }
 
 /* A socket that listens there, or -1 after saying why not. */
@@ -83,38 +82,28 @@ static bool print_address(int listener) {
                   NI_NUMERICHOST | NI_NUMERICSERV) != 0)
     return false;
   bool six = address.ss_family == AF_INET6;
+  if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0) {
+    printf("network   all addresses of this machine: whoever reaches it can open the page\n");
+    snprintf(host, sizeof host, six ? "::1" : "127.0.0.1");
+  }
   printf("page      http://%s%s%s:%s/\nCtrl-C ends it\n", six ? "[" : "", host, six ? "]" : "", port);
   return fflush(stdout) == 0;
 }
 
-static void loop(struct server *server, const sigset_t *while_polling) {
-  struct pollfd poll = {.fd = server_descriptor(server), .events = POLLIN};
-  while (!stopped) {
-    int milliseconds = server_timeout(server);
-    struct timespec wait = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
-    ppoll(&poll, 1, &wait, while_polling);
-    server_run(server);
-  }
-}
-
 static int serve(const char *path, const char *host, int64_t port, int64_t threads) {
   char shape[TEXT_SIZE];
-  sigset_t while_polling;
-  struct look *look = NULL;
-  cnn_status status = look_new(path, threads, &look);
-  if (status == CNN_E_UNSUPPORTED)
-    return fail_with("'%s' gives more than one value for each class; there is no page for such networks",
-                     path);
-  if (status != CNN_OK) return status == CNN_E_MEMORY ? fail_with("out of memory for '%s'", path) : fail();
+  sigset_t while_waiting;
+  struct look *look = look_new(path, threads);
+  if (!look) return EXIT_FAILURE;
   int listener = open_listener(host, port);
   struct server *server = listener < 0 ? NULL : server_new(listener, host, look);
   int result = EXIT_FAILURE;
   if (server) {
-    take_signals(&while_polling);
+    take_signals(&while_waiting);
     printf("model     %s, %d layers, takes %s\n", path, cnn_net_layer_count(look_net(look)),
            shape_text(look_image(look), shape));
     if (print_address(listener)) {
-      loop(server, &while_polling);
+      while (!stopped) server_run(server, &while_waiting);
       result = EXIT_SUCCESS;
     }
   } else if (listener >= 0) {

@@ -7,6 +7,7 @@
 #ifndef CLI_SERVE_H
 #define CLI_SERVE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,9 +18,8 @@
 
 struct look;
 
-/* Loads a model file and makes all the memory that answers take. CNN_E_UNSUPPORTED where its output is not
- * one value a class, CNN_E_MEMORY; of other failures cnn_why() tells. */
-cnn_status look_new(const char *path, int64_t threads, struct look **look);
+/* Loads a model file and makes all the memory that answers take; NULL after saying why not. */
+struct look *look_new(const char *path, int64_t threads);
 void look_free(struct look *look);
 
 cnn_shape look_image(const struct look *look); /* of one image: n is 1 */
@@ -73,8 +73,8 @@ struct server;
 struct server *server_new(int listener, const char *own, struct look *look);
 void server_free(struct server *server);
 
-int server_descriptor(const struct server *server); /* to poll: something may be there to do */
-int server_timeout(const struct server *server);    /* milliseconds until something is to be done anyway */
-void server_run(struct server *server);             /* do what can be done now */
+/* Waits until there is something to do, a second at most, with `while_waiting` as the signals that are held
+ * back, and does it. */
+void server_run(struct server *server, const sigset_t *while_waiting);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 
 #include "output.h"
@@ -181,17 +182,23 @@ static void connection_changed(void *context, struct MHD_Connection *connection,
   *peer_context = peer;
 }
 
+/* Paths are compared as they come: none that is answered has a percent sign. */
+static size_t keep_escapes(void *context, struct MHD_Connection *connection, char *text) {
+  (void)context, (void)connection;
+  return strlen(text);
+}
+
 struct server *server_new(int listener, const char *own, struct look *look) {
   struct server *server = calloc(1, sizeof *server);
   if (!server) return NULL;
   server->look = look;
   server->own = own;
   server->peers.next = server->peers.before = &server->peers;
-  server->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, answer, server, MHD_OPTION_LISTEN_SOCKET,
-                                    listener, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS,
-                                    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
-                                    MHD_OPTION_NOTIFY_COMPLETED, completed, server,
-                                    MHD_OPTION_NOTIFY_CONNECTION, connection_changed, server, MHD_OPTION_END);
+  server->daemon = MHD_start_daemon(
+      MHD_NO_FLAG, 0, NULL, NULL, answer, server, MHD_OPTION_LISTEN_SOCKET, listener,
+      MHD_OPTION_CONNECTION_LIMIT, (unsigned)MOST_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+      (size_t)HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+      connection_changed, server, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
   if (server->daemon) return server;
   free(server);
   return NULL;
@@ -203,21 +210,22 @@ void server_free(struct server *server) {
   free(server);
 }
 
-int server_descriptor(const struct server *server) {
-  return MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-}
-
-int server_timeout(const struct server *server) {
+/* By pselect(): with epoll, which tells of changes only, libmicrohttpd 0.9.75 does not see an end that came
+ * together with the last bytes. MOST_CONNECTIONS keeps the descriptors below FD_SETSIZE. */
+void server_run(struct server *server, const sigset_t *while_waiting) {
+  fd_set to_read, to_write, odd;
+  int largest = -1;
   MHD_UNSIGNED_LONG_LONG milliseconds;
-  const int look_for_late_ones = 1000;
-  if (MHD_get_timeout(server->daemon, &milliseconds) == MHD_YES && milliseconds < look_for_late_ones)
-    return (int)milliseconds;
-  return look_for_late_ones;
-}
-
-void server_run(struct server *server) {
+  struct timespec wait = {.tv_sec = 1}; /* then those that are late are looked for */
+  FD_ZERO(&to_read);
+  FD_ZERO(&to_write);
+  FD_ZERO(&odd);
+  MHD_get_fdset(server->daemon, &to_read, &to_write, &odd, &largest);
+  if (MHD_get_timeout(server->daemon, &milliseconds) == MHD_YES && milliseconds < 1000)
+    wait = (struct timespec){.tv_nsec = (long)milliseconds * 1000000};
+  if (pselect(largest + 1, &to_read, &to_write, &odd, &wait, while_waiting) < 0) return;
+  MHD_run_from_select(server->daemon, &to_read, &to_write, &odd);
   double late = now_seconds() - MOST_SECONDS;
   for (struct peer *peer = server->peers.next; peer != &server->peers; peer = peer->next)
     if (peer->since < late) shutdown(peer->socket, SHUT_RDWR);
-  MHD_run(server->daemon);
 }

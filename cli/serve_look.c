@@ -75,41 +75,43 @@ static cnn_status list_layers(struct look *look, int64_t *most) {
   return CNN_OK;
 }
 
-static cnn_status make(struct look *look, const char *path, int64_t threads) {
-  cnn_status status = source_model_plan(path, true, 1, threads, &look->model, &look->plan);
-  if (status != CNN_OK) return status;
-  source_base_name(path, look->name, sizeof look->name);
-  look->x.shape = cnn_model_image(look->model);
-  look->y.shape = cnn_net_output(look_net(look));
-  look->input = cnn_net_input(look_net(look));
-  if (look->y.shape.h * look->y.shape.w != 1) return CNN_E_UNSUPPORTED;
-  status = cnn_shape_count(look->x.shape, &look->pixels);
-  if (status == CNN_OK) status = cnn_shape_count(look->y.shape, &look->classes);
-  if (status != CNN_OK) return status;
-  look->shown = calloc((size_t)cnn_net_layer_count(look_net(look)), sizeof *look->shown);
-  if (!look->shown) return CNN_E_MEMORY;
-  int64_t most = look->pixels;
-  status = list_layers(look, &most);
-  if (status != CNN_OK) return status;
+static bool make_memory(struct look *look, int64_t most) {
   look->x.data = calloc((size_t)look->pixels, sizeof *look->x.data);
   look->y.data = calloc((size_t)look->classes, sizeof *look->y.data);
   look->map = calloc((size_t)(look->input.h * look->input.w), sizeof *look->map);
   look->values = calloc((size_t)most, sizeof *look->values);
   look->bytes = calloc((size_t)most, 1);
   look->text = calloc((size_t)most / 3 * 4 + 16, 1);
-  return look->x.data && look->y.data && look->map && look->values && look->bytes && look->text
-             ? CNN_OK
-             : CNN_E_MEMORY;
+  return look->x.data && look->y.data && look->map && look->values && look->bytes && look->text;
 }
 
-cnn_status look_new(const char *path, int64_t threads, struct look **look) {
-  struct look *made = calloc(1, sizeof *made);
-  cnn_status status = made ? make(made, path, threads) : CNN_E_MEMORY;
-  if (status == CNN_OK)
-    *look = made;
-  else
-    look_free(made);
-  return status;
+/* False after saying why not. */
+static bool make(struct look *look, const char *path, int64_t threads) {
+  if (source_model_plan(path, true, 1, threads, &look->model, &look->plan) != CNN_OK) return fail(), false;
+  source_base_name(path, look->name, sizeof look->name);
+  look->x.shape = cnn_model_image(look->model);
+  look->y.shape = cnn_net_output(look_net(look));
+  look->input = cnn_net_input(look_net(look));
+  if (look->y.shape.h * look->y.shape.w != 1)
+    return fail_with("'%s' gives more than one value for each class; there is no page for such networks",
+                     path),
+           false;
+  look->shown = calloc((size_t)cnn_net_layer_count(look_net(look)), sizeof *look->shown);
+  if (!look->shown) return fail_with("out of memory for '%s'", path), false;
+  if (cnn_shape_count(look->x.shape, &look->pixels) != CNN_OK ||
+      cnn_shape_count(look->y.shape, &look->classes) != CNN_OK)
+    return fail(), false;
+  int64_t most = look->pixels;
+  if (list_layers(look, &most) != CNN_OK) return fail(), false;
+  return make_memory(look, most) || (fail_with("out of memory for '%s'", path), false);
+}
+
+struct look *look_new(const char *path, int64_t threads) {
+  struct look *look = calloc(1, sizeof *look);
+  if (!look) return fail_with("out of memory for '%s'", path), NULL;
+  if (make(look, path, threads)) return look;
+  look_free(look);
+  return NULL;
 }
 
 /* ---- The network's answers ---- */

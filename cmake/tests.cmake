@@ -1,6 +1,6 @@
 # Tests, found by folder: a new file is a new test. Exit status 77 means skipped.
 #     tests/unit/NAME.c   a cmocka program, linked to the library's objects: it may see internal headers
-#     tests/cli/NAME.sh   run by bash with the path of the program as $1
+#     tests/cli/NAME.sh   run by bash with the path of the program as $1; NAME.py likewise by python3
 # Labels: unit, cli, example, rules, torch, install.
 pkg_check_modules(CMOCKA REQUIRED cmocka)
 find_program(BASH bash REQUIRED)
@@ -27,6 +27,15 @@ file(GLOB cli_scripts CONFIGURE_DEPENDS tests/cli/*.sh)
 foreach(script ${cli_scripts})
   get_filename_component(name ${script} NAME_WE)
   add_test(NAME cli-${name} COMMAND ${BASH} ${script} $<TARGET_FILE:cnn> WORKING_DIRECTORY ${test_folder})
+  set_tests_properties(cli-${name} PROPERTIES LABELS cli)
+  list(APPEND all_tests cli-${name})
+endforeach()
+
+find_program(PYTHON3 python3 REQUIRED)
+file(GLOB cli_pythons CONFIGURE_DEPENDS tests/cli/*.py)
+foreach(script ${cli_pythons})
+  get_filename_component(name ${script} NAME_WE)
+  add_test(NAME cli-${name} COMMAND ${PYTHON3} ${script} $<TARGET_FILE:cnn> WORKING_DIRECTORY ${test_folder})
   set_tests_properties(cli-${name} PROPERTIES LABELS cli)
   list(APPEND all_tests cli-${name})
 endforeach()

@@ -74,9 +74,9 @@ static int open_listener(const char *host, int64_t port) {
 
 /* Where a browser finds it, as http://127.0.0.1:8028/. */
 static bool print_address(int listener) {
-  struct sockaddr_storage address;
+  struct sockaddr_storage address = {0};
   socklen_t size = sizeof address;
-  char host[64], port[16];
+  char host[64] = "", port[16] = "";
   if (getsockname(listener, (struct sockaddr *)&address, &size) != 0 ||
       getnameinfo((struct sockaddr *)&address, size, host, sizeof host, port, sizeof port,
                   NI_NUMERICHOST | NI_NUMERICSERV) != 0)
@@ -129,8 +129,9 @@ int cmd_serve(int argc, char **argv) {
       .most = 1,
       .rows = rows,
       .about =
-          "Serve a page for the browser on which to draw with mouse, finger or keyboard, or drop an "
-          "image: the probabilities of MODEL, the feature maps of every layer and what the guess hangs "
+          "Serve a page for the browser on which to draw with mouse, finger or keyboard, or to drop an "
+          "image: "
+          "the probabilities of MODEL, the feature maps of every layer and the pixels that the guess depends "
           "on follow the stroke. Only this machine can open it, unless --host says otherwise.",
       .after =
           "Example:\n  cnn serve simple-conv-net.safetensors\n\n"

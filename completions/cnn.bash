@@ -59,7 +59,7 @@ _cnn_word() {
   case $command:$index in
     train:0) _cnn_reply "$cur" "$(_cnn_names Networks)" '*.net' ;;
     summary:0 | gradcheck:0 | bench:0) _cnn_reply "$cur" "$(_cnn_names Networks)" '*.@(net|safetensors)' ;;
-    eval:0 | predict:0) _cnn_reply "$cur" '' '*.safetensors' ;;
+    eval:0 | predict:0 | serve:0) _cnn_reply "$cur" '' '*.safetensors' ;;
     predict:*) _cnn_reply "$cur" '' "$pictures" ;;
     show:0) _cnn_reply "$cur" "$(_cnn_ask show --help | sed -nE 's/^(Usage:|  or:) +cnn show( \[OPTION...\])? ([a-z]+).*/\3/p')" '' ;;
     show:1) if [[ $action == net ]]; then

@@ -1,6 +1,6 @@
 /* Which requests `cnn serve` answers (cli/serve_request.c): each rule, and tens of thousands of requests that
  * are nearly right, judged again by a second, simpler reading of the rules. */
-#include "../../cli/serve_request.c"
+#include "../../cli/serve_request.c" /* NOLINT(bugprone-suspicious-include): libcnn does not have it */
 
 #include <setjmp.h>
 #include <stdlib.h>

@@ -135,9 +135,7 @@ int cmd_serve(int argc, char **argv) {
           "on follow the stroke. Only this machine can open it, unless --host says otherwise.",
       .after =
           "Example:\n  cnn serve simple-conv-net.safetensors\n\n"
-          "Programs may ask too, with an image of a byte a value (0 to 255) in the order c, h, w:\n"
-          "  curl -H 'Content-Type: application/octet-stream' --data-binary @digit \\\n"
-          "    http://127.0.0.1:8028/predict\n"};
+          "Programs may ask too: the manual page says how.\n"};
   command_line_parse(&line, argc, argv);
   return serve(line.word[0], host, port, threads);
 }

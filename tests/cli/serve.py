@@ -18,7 +18,7 @@ import zlib
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from serving import PIXELS, Server, ask, predict, read_answer, request_text, small_model  # noqa: E402
+from serving import PIXELS, Server, ask, is_sanitized, predict, read_answer, request_text, small_model  # noqa: E402
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
 LEFT = bytes(220 if i % 8 < 4 else 30 for i in range(PIXELS))
@@ -350,7 +350,8 @@ class Trouble(WithServer):
                 except OSError:
                     pass
         self.assertGreater(answered, 200)
-        self.assertLess(self.server.resident() - before, 4000)
+        if not is_sanitized(PROGRAM):
+            self.assertLess(self.server.resident() - before, 1000)
 
 
 unittest.main(verbosity=2)

@@ -141,8 +141,11 @@ static const char *nearly(struct source *source, const char *text, char buffer[R
       case 0:
         if (length) buffer[at % length] = byte;
         break;
-      case 1: memmove(buffer + at, buffer + at + (at < length), length - at + (at == length)); break;
+      case 1:
+        if (at < length) memmove(buffer + at, buffer + at + 1, length - at);
+        break;
       case 2:
+        if (length + 1 == ROOM) break;
         memmove(buffer + at + 1, buffer + at, length - at + 1);
         buffer[at] = byte;
         break;

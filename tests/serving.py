@@ -17,11 +17,12 @@ def idx(path, dims, values):
         file.write(bytes(values))
 
 
-def small_model(program, folder):
-    """Trains a network for 8x8 images, bright on the left (class 0) or on the right; returns its path."""
+def small_model(program, folder, size=8):
+    """Trains a network on 8x8 images, bright on the left (class 0) or on the right; returns its path. A size below 8
+    is that of the network's input, which is the middle of an image then."""
     net = os.path.join(folder, "small.net")
     with open(net, "w") as file:
-        file.write("input shape=1x8x8\nconv filters=3 kernel=3\nrelu\nmaxpool kernel=2\naffine units=2\nsoftmax\n")
+        file.write(f"input shape=1x{size}x{size}\nconv filters=3 kernel=3\nrelu\nmaxpool kernel=2\naffine units=2\nsoftmax\n")
     labels = [i % 2 for i in range(200)]
     images = [(200 if (x < 4) == (label == 0) else 20) + (i * 7 + x * y) % 50
               for i, label in enumerate(labels) for y in range(8) for x in range(8)]
@@ -30,7 +31,7 @@ def small_model(program, folder):
     idx(parts[1], (200,), labels)
     model = os.path.join(folder, "small.safetensors")
     subprocess.run([program, "train", net, "--data", ",".join(parts), "--epochs", "3", "--batch", "10", "--normalize",
-                    "channel", "--out", model], check=True, stdout=subprocess.DEVNULL)
+                    "channel", "--out", model] + (["--augment", "crop=8"] if size < 8 else []), check=True, stdout=subprocess.DEVNULL)
     return model
 
 

@@ -175,6 +175,16 @@ class Answers(WithServer):
         saliency = base64.b64decode(look["saliency"], validate=True)
         self.assertEqual((len(saliency), max(saliency)), (PIXELS, 255))
 
+    def test_the_middle_of_a_larger_image(self):
+        with tempfile.TemporaryDirectory() as folder:
+            server = Server(PROGRAM, small_model(PROGRAM, folder, 6))
+            self.assertEqual(json.loads(ask(server, "GET", "/model")[2])["image"], [1, 8, 8])
+            saliency = base64.b64decode(json.loads(ask(server, "POST", "/look", LEFT)[2])["saliency"])
+            rows = [saliency[i:i + 8] for i in range(0, PIXELS, 8)]
+            edge = rows[0] + rows[7] + bytes(row[x] for row in rows for x in (0, 7))
+            self.assertEqual((max(edge), max(saliency)), (0, 255))
+            self.assertEqual(server.stop(), 0)
+
     def test_hosts(self):
         port = self.server.port
         for host in "127.0.0.1", f"127.0.0.1:{port}", "localhost", f"LocalHost:{port}", "[::1]", f"[::1]:{port}", "10.0.0.7":

@@ -36,6 +36,9 @@ test: ## install what is missing, build, fetch MNIST, run all tests
 	@tools/fetch-data $(BUILD)/cnn >/dev/null
 	$(call check,$(BUILD))
 
+test-browser: build ## install Chromium where it is missing, test the page of `cnn serve` in it
+	@tools/test-browser $(BUILD)
+
 accuracy: ## train recipes/ with several seeds each, print docs/results.md's table (hours; ARGS=--help)
 	@tools/install-deps build data || exit 1
 	@$(MAKE) --no-print-directory build
@@ -91,4 +94,4 @@ format: ## lay out all C files with clang-format
 
 comma := ,
 
-.PHONY: help build demo test accuracy install bench bench-peers deps clean test-sanitize build-clang test-aarch64 lint format
+.PHONY: help build demo test test-browser accuracy install bench bench-peers deps clean test-sanitize build-clang test-aarch64 lint format

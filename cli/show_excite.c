@@ -123,12 +123,12 @@ struct layout {
   int64_t block_high, block_wide, across; /* of a channel; how many beside each other */
 };
 
-enum { GAP = 4, TILE = 48, BIG_TILE = 84, WIDTH = 1150 };
+enum { GAP = 4, TILE = 48, BIG_TILE = 84, WIDTH = 1330 };
 
 /* An image cut to a rectangle: what is beyond its edge has a colour that no grey image has. */
 static cnn_status draw_cut(cnn_picture *sheet, cnn_tensor image, cnn_rectangle field, int64_t zoom,
                            int64_t top, int64_t left) {
-  float beyond[3] = {0.62F, 0.72F, 0.86F};
+  float beyond[3] = {0.70F, 0.76F, 0.84F};
   cnn_picture *tile;
   cnn_status status = cnn_picture_new(field.h * zoom, field.w * zoom, 0, &tile);
   if (status != CNN_OK) return status;
@@ -140,13 +140,23 @@ static cnn_status draw_cut(cnn_picture *sheet, cnn_tensor image, cnn_rectangle f
   return CNN_OK;
 }
 
+/* A response, in as many digits as fit above a tile, then the words. */
+static void draw_words(cnn_picture *sheet, double response, const char *words, int64_t wide, int64_t top,
+                       int64_t left) {
+  char text[160];
+  int digits = 3;
+  do {
+    snprintf(text, sizeof text, "%.*g", digits, response);
+  } while (cnn_text_width(text) > wide && digits-- > 1);
+  snprintf(text + strlen(text), sizeof text - strlen(text), " %s", words);
+  if (cnn_text_width(text) > wide) text[wide / CNN_TEXT_WIDTH] = '\0';
+  cnn_picture_text(sheet, text, top, left, 0);
+}
+
 static cnn_status draw_ascent(const struct excite *e, const struct layout *l, int64_t channel,
                               cnn_picture *sheet, int64_t top, int64_t left) {
-  int64_t pixels = e->in.c * e->in.h * e->in.w;
-  cnn_tensor image = {e->ascents + channel * pixels, e->in};
-  char text[32];
-  snprintf(text, sizeof text, "%.3g", (double)e->response[channel]);
-  cnn_picture_text(sheet, text, top, left, 0);
+  cnn_tensor image = {e->ascents + channel * e->in.c * e->in.h * e->in.w, e->in};
+  draw_words(sheet, (double)e->response[channel], "", l->ascent_wide - GAP, top, left);
   return draw_cut(sheet, image, field_of(e, channel, e->layer.out.h / 2, e->layer.out.w / 2), l->ascent_zoom,
                   top + CNN_TEXT_HEIGHT, left);
 }
@@ -156,15 +166,12 @@ static cnn_status draw_patch(const struct excite *e, const struct layout *l, int
   const cnn_excitation *patch = best_of(e, channel) + rank;
   cnn_tensor image = {e->images, cnn_model_image(e->seen.model)};
   int32_t label;
-  char text[128];
   if (patch->image < 0) return CNN_OK;
   cnn_status status = cnn_dataset_read(e->data, e->split, patch->image, image.data, &label);
   if (status != CNN_OK) return status;
   keep_middle(&image, e->in);
-  snprintf(text, sizeof text, "%.3g%s%s", (double)patch->response, e->channels == 1 ? " " : "",
-           e->channels == 1 ? cnn_dataset_class(e->data, label) : "");
-  if (cnn_text_width(text) > l->wide - GAP) text[(l->wide - GAP) / CNN_TEXT_WIDTH] = '\0';
-  cnn_picture_text(sheet, text, top, left, 0);
+  draw_words(sheet, (double)patch->response, e->channels == 1 ? cnn_dataset_class(e->data, label) : "",
+             l->wide - GAP, top, left);
   return draw_cut(sheet, image, field_of(e, channel, patch->h, patch->w), l->zoom, top + CNN_TEXT_HEIGHT,
                   left);
 }
@@ -210,12 +217,14 @@ static cnn_status draw_channel(const struct excite *e, const struct layout *l, i
 
 static cnn_status draw_excite(const struct excite *e, cnn_picture **sheet) {
   struct layout l = lay_out(e);
-  char title[2][160] = {"", ""}, shape[TEXT_SIZE];
-  int used = snprintf(title[0], sizeof title[0], "%s: %s", e->layer.name, shape_text(e->layer.out, shape));
+  char title[2][200] = {"", ""}, shape[TEXT_SIZE];
+  cnn_rectangle field = field_of(e, 0, e->layer.out.h / 2, e->layer.out.w / 2);
+  int used = snprintf(title[0], sizeof title[0], "%s: %s, receptive field %lldx%lld", e->layer.name,
+                      shape_text(e->layer.out, shape), (long long)field.h, (long long)field.w);
   if (e->channels == 1)
     snprintf(title[0] + used, sizeof title[0] - (size_t)used, ", channel %lld", (long long)e->first);
-  snprintf(title[1], sizeof title[1], "%s%s%s", "by gradient ascent",
-           e->data ? "; the patches that excite it most, of " : "", e->data ? cnn_dataset_name(e->data) : "");
+  snprintf(title[1], sizeof title[1], "by gradient ascent%s%s",
+           e->data ? "; beside it the strongest of " : "", e->data ? cnn_dataset_name(e->data) : "");
   int64_t rows = (e->channels + l.across - 1) / l.across, head = 2 * CNN_TEXT_HEIGHT + 2 * GAP,
           wide = 2 * GAP + l.across * l.block_wide;
   for (int i = 0; i < 2; i++)

@@ -721,8 +721,9 @@ CNN_API cnn_status cnn_strongest(cnn_plan *plan, const char *layer, cnn_tensor x
 typedef struct cnn_ascent_options {
   int64_t steps;
   double rate; /* how far the pixel of the steepest slope moves in the first step; 1 is from black to white */
-  double decay;  /* towards grey, of what differs from it, in the first step (L2 decay); 0 to 1 */
+  double decay;  /* how much of its distance to `rest` a pixel loses in the first step (L2 decay); 0 to 1 */
   double blur;   /* how much of each pixel is taken from its neighbours, in the first step; 0 to 1 */
+  double rest;   /* 0 black to 1 white; below 0: 0 for images of one channel, 0.5 for others */
   uint64_t seed; /* of the noise that images begin with */
 } cnn_ascent_options;
 

@@ -2,7 +2,7 @@
  * (Figure 7-26). A step, for each image, with s falling from 1 to 0 over all steps:
  *
  *     x += s rate g / max |g|            g: the gradient of the channel's middle value at the pixels
- *     x  = grey + (1 - s decay) (x - grey)
+ *     x  = rest + (1 - s decay) (x - rest)
  *     x  = (1 - s blur) x + s blur (1 2 1 / 2 4 2 / 1 2 1) / 16 * x
  *
  * then cut off at 0 and 1. As all three fall together, what they settle between stays the same while steps
@@ -19,7 +19,7 @@
 #include "net/net.h"
 #include "see/see.h"
 
-static const float grey = 0.5F, calm = 0.1F; /* noise to begin with: grey +- calm / 2 */
+static const float calm = 0.2F, wild = 1; /* widths of the noise around rest that images begin with */
 
 struct ascent {
   cnn_plan *plan;
@@ -32,7 +32,7 @@ struct ascent {
 };
 
 cnn_ascent_options cnn_ascent_defaults(void) {
-  return (cnn_ascent_options){.steps = 256, .rate = 0.1, .decay = 0.05, .blur = 0.1, .seed = 1};
+  return (cnn_ascent_options){.steps = 256, .rate = 0.5, .decay = 0.05, .blur = 0.5, .rest = -1, .seed = 1};
 }
 
 static cnn_status check(const cnn_plan *plan, const cnn_ascent_options *o, cnn_tensor x) {
@@ -43,20 +43,31 @@ static cnn_status check(const cnn_plan *plan, const cnn_ascent_options *o, cnn_t
                     "x%" PRId64 "x%" PRId64,
                     x.shape.c, x.shape.h, x.shape.w, in.c, in.h, in.w);
   bool good = o->steps >= 0 && o->rate > 0 && isfinite(o->rate) && o->decay >= 0 && o->decay <= 1 &&
-              o->blur >= 0 && o->blur <= 1;
+              o->blur >= 0 && o->blur <= 1 && o->rest <= 1;
   if (good) return CNN_OK;
-  return CNN_FAIL(CNN_E_ARGUMENT,
-                  "ascent of %" PRId64
-                  " steps, rate %g, decay %g, blur %g; the rate must be above 0, decay and blur from 0 to 1",
-                  o->steps, o->rate, o->decay, o->blur);
+  return CNN_FAIL(
+      CNN_E_ARGUMENT,
+      "ascent of %" PRId64
+      " steps, rate %g, decay %g, blur %g, rest %g; the rate must be above 0, decay and blur from 0 to "
+      "1, rest at most 1",
+      o->steps, o->rate, o->decay, o->blur, o->rest);
 }
 
-/* Noise around grey; round: how often this image has begun. */
+/* What pixels decay to. */
+static float rest_of(const struct ascent *a) {
+  if (a->options->rest >= 0) return (float)a->options->rest;
+  return a->x.shape.c == 1 ? 0 : 0.5F;
+}
+
+static float cut_off(float value) { return value < 0 ? 0 : value > 1 ? 1 : value; }
+
+/* Noise around rest; round: how often this image has begun. */
 static void begin(const struct ascent *a, int64_t n, float width, int64_t round) {
   int64_t count = a->dx.shape.c * a->dx.shape.h * a->dx.shape.w;
   struct rng rng = rng_stream(a->options->seed, RNG_ASCENT, (uint32_t)a->channel[n]);
+  float *x = a->x.data + n * count, rest = rest_of(a);
   for (int64_t i = 0; i < count; i++)
-    a->x.data[n * count + i] = grey + width * (rng_uniform(&rng, (uint64_t)(round * count + i)) - 0.5F);
+    x[i] = cut_off(rest + width * (rng_uniform(&rng, (uint64_t)(round * count + i)) - 0.5F));
 }
 
 /* plane = (1 - share) plane + share (1 2 1 / 2 4 2 / 1 2 1) / 16 * plane; beyond the edge as at the edge. */
@@ -86,11 +97,11 @@ static bool climb(const struct ascent *a, int64_t n, float s) {
     if (size > most) most = size;
   }
   if (!(most > 0) || !isfinite(most)) return false;
-  float rate = s * (float)o->rate / most, kept = 1 - s * (float)o->decay;
-  for (int64_t i = 0; i < count; i++) x[i] = grey + kept * (x[i] + rate * g[i] - grey);
+  float rate = s * (float)o->rate / most, kept = 1 - s * (float)o->decay, rest = rest_of(a);
+  for (int64_t i = 0; i < count; i++) x[i] = rest + kept * (x[i] + rate * g[i] - rest);
   for (int64_t c = 0; o->blur > 0 && c < a->dx.shape.c; c++)
     blur(x + c * plane, a->dx.shape.h, a->dx.shape.w, s * (float)o->blur, a->copy);
-  for (int64_t i = 0; i < count; i++) x[i] = x[i] < 0 ? 0 : x[i] > 1 ? 1 : x[i];
+  for (int64_t i = 0; i < count; i++) x[i] = cut_off(x[i]);
   return true;
 }
 
@@ -117,7 +128,7 @@ static cnn_status ascend(const struct ascent *a, float *response) {
   for (int64_t step = 0; step < steps; step++) {
     CNN_TRY(slopes(a));
     for (int64_t i = 0; i < n; i++)
-      if (!climb(a, i, (float)(steps - step) / (float)steps)) begin(a, i, 1, step + 1);
+      if (!climb(a, i, (float)(steps - step) / (float)steps)) begin(a, i, wild, step + 1);
   }
   if (!response) return CNN_OK;
   CNN_TRY(cnn_plan_forward(a->plan, a->x, a->y));

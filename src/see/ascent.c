@@ -32,7 +32,7 @@ struct ascent {
 };
 
 cnn_ascent_options cnn_ascent_defaults(void) {
-  return (cnn_ascent_options){.steps = 256, .rate = 0.5, .decay = 0.05, .blur = 0.5, .rest = -1, .seed = 1};
+  return (cnn_ascent_options){.steps = 256, .rate = 2, .decay = 0.05, .blur = 0.9, .rest = -1, .seed = 1};
 }
 
 static cnn_status check(const cnn_plan *plan, const cnn_ascent_options *o, cnn_tensor x) {

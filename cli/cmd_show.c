@@ -2,6 +2,7 @@
  * kind; the work is in show_*.c. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "commands.h"
 #include "options.h"
@@ -30,6 +31,14 @@ static const struct kind kinds[] = {
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
+static const char *kind_names(void) {
+  static char names[256];
+  int length = 0;
+  for (int i = 0; i < KINDS; i++)
+    length += snprintf(names + length, sizeof names - (size_t)length, "%s%s", i ? ", " : "", kinds[i].name);
+  return names;
+}
+
 static const struct kind *find_kind(const char *command, const char *name) {
   const char *names[KINDS + 1] = {NULL};
   for (int i = 0; i < KINDS; i++) {
@@ -38,10 +47,7 @@ static const struct kind *find_kind(const char *command, const char *name) {
   }
   const char *nearest = nearest_name(name, names);
   if (nearest) usage_error(command, "there is no '%s' to show: did you mean '%s'?", name, nearest);
-  usage_error(
-      command,
-      "there is no '%s' to show (one of filters, response, features, why, confusion, mistakes, shift, net)",
-      name);
+  usage_error(command, "there is no '%s' to show (one of %s)", name, kind_names());
 }
 
 /* An option that this kind does not know would be passed over in silence. */
@@ -50,6 +56,17 @@ static void refuse(const char *command, const struct kind *kind, const char *opt
   snprintf(word, sizeof word, " %s ", option);
   if (given && !strstr(kind->options, word))
     usage_error(command, "--%s means nothing to '%s'", option, kind->name);
+}
+
+/* A picture under the name of another format would open in no viewer. */
+static void check_out(const char *command, const struct kind *kind, const char *out) {
+  static const char *const formats[] = {".png",  ".svg",  ".jpg", ".jpeg", ".gif",
+                                        ".webp", ".tiff", ".bmp", ".pdf",  ".html"};
+  const char *ending = out ? strrchr(out, '.') : NULL, *ours = kind->run == show_net ? "SVG" : "PNG";
+  for (size_t i = 0; ending && i < sizeof formats / sizeof *formats; i++)
+    if (strcasecmp(ending, formats[i]) == 0 && strcasecmp(ending + 1, ours) != 0)
+      usage_error(command, "--out: '%s' writes %s, and '%s' is named as another format", kind->name, ours,
+                  out);
 }
 
 static void check(const char *command, const struct kind *kind, const struct command_line *line,
@@ -74,6 +91,7 @@ static void check(const char *command, const struct kind *kind, const struct com
   refuse(command, kind, "json", show->json);
   refuse(command, kind, "limit", show->limit);
   refuse(command, kind, "zoom", show->zoom);
+  check_out(command, kind, show->out);
   if (!show->out) show->out = kind->out;
 }
 
@@ -100,9 +118,9 @@ int cmd_show(int argc, char **argv) {
       ROW_END};
   struct command_line line = {
       .words =
-          "filters MODEL\nresponse MODEL IMAGE\nfeatures MODEL IMAGE\nwhy MODEL IMAGE\nconfusion MODEL\n"
-          "mistakes MODEL\nshift MODEL\nnet NET|MODEL",
-      .least = 1,
+          "filters MODEL\nresponse MODEL IMAGE\nfeatures MODEL IMAGE\nwhy MODEL IMAGE\nconfusion MODEL "
+          "--data DATA\n"
+          "mistakes MODEL --data DATA\nshift MODEL --data DATA\nnet NET|MODEL",
       .most = 3,
       .rows = rows,
       .about =
@@ -122,6 +140,7 @@ int cmd_show(int argc, char **argv) {
           "  cnn show why simple-conv-net.safetensors --data mnist --index 7\n"
           "  cnn show confusion simple-conv-net.safetensors --data mnist --out confusion.png\n"};
   command_line_parse(&line, argc, argv);
+  if (line.count == 0) usage_error(argv[0], "what to show is missing (one of %s)", kind_names());
   const struct kind *kind = find_kind(argv[0], line.word[0]);
   check(argv[0], kind, &line, &show);
   return kind->run(&show);

@@ -53,27 +53,33 @@ void seen_free(struct seen *seen) {
   cnn_model_free(seen->model);
 }
 
-static cnn_status read_from_data(const struct show *show, cnn_tensor x) {
-  cnn_dataset *data;
+cnn_status open_data(const struct show *show, cnn_shape taken, cnn_dataset **data, cnn_split *split) {
   cnn_dataset_options options = cnn_dataset_defaults();
-  options.image = x.shape;
-  cnn_status status = cnn_dataset_open(show->data, &options, &data);
+  options.image = taken;
+  cnn_status status = cnn_dataset_open(show->data, &options, data);
   if (status != CNN_OK) return status;
-  cnn_split split = strcmp(show->split, "train") == 0 ? CNN_SPLIT_TRAIN : CNN_SPLIT_TEST;
-  cnn_shape image = cnn_dataset_image(data);
-  if (image.c != x.shape.c || image.h != x.shape.h || image.w != x.shape.w) {
+  *split = strcmp(show->split, "train") == 0 ? CNN_SPLIT_TRAIN : CNN_SPLIT_TEST;
+  cnn_shape image = cnn_dataset_image(*data);
+  if (image.c != taken.c || image.h != taken.h || image.w != taken.w) {
     fail_with("images of '%s' are %lldx%lldx%lld, the model takes %lldx%lldx%lld", show->data,
-              (long long)image.c, (long long)image.h, (long long)image.w, (long long)x.shape.c,
-              (long long)x.shape.h, (long long)x.shape.w);
+              (long long)image.c, (long long)image.h, (long long)image.w, (long long)taken.c,
+              (long long)taken.h, (long long)taken.w);
     exit(EXIT_FAILURE);
   }
+  return CNN_OK;
+}
+
+static cnn_status read_from_data(const struct show *show, cnn_tensor x) {
+  cnn_dataset *data;
+  cnn_split split;
+  cnn_status status = open_data(show, x.shape, &data, &split);
+  if (status != CNN_OK) return status;
   status = cnn_dataset_read(data, split, show->index, x.data, NULL);
   cnn_dataset_free(data);
   return status;
 }
 
-/* Of an image larger than the network's input its middle, which is what the network sees. */
-static void keep_middle(cnn_tensor *x, cnn_shape in) {
+void keep_middle(cnn_tensor *x, cnn_shape in) {
   int64_t top = (x->shape.h - in.h) / 2, left = (x->shape.w - in.w) / 2;
   cnn_tensor middle = {x->data, in};
   for (int64_t i = 0; i < in.c * in.h * in.w; i++) /* forwards, so in place */

@@ -7,7 +7,7 @@
 #include "output.h"
 #include "show.h"
 
-enum { BATCH = 100, CELL = 40, MOST_SHIFT = 4, SHIFTS = 2 * MOST_SHIFT + 1, SHIFT_LIMIT = 1000 };
+enum { BATCH = 100, WORST = 24, CELL = 40, MOST_SHIFT = 4, SHIFTS = 2 * MOST_SHIFT + 1, SHIFT_LIMIT = 1000 };
 
 /* A model beside a split of a data set, and a mini-batch. */
 struct study {
@@ -369,7 +369,8 @@ int show_mistakes(const struct show *show) {
     mistakes = calloc((size_t)s.images, sizeof *mistakes);
     status = mistakes ? find_mistakes(&s, mistakes, &found) : CNN_E_MEMORY;
   }
-  int64_t count = found < show->count ? found : show->count;
+  int64_t count = show->count ? show->count : WORST;
+  if (found < count) count = found;
   if (status == CNN_OK && show->out && count)
     status = draw_mistakes(&s, mistakes, count, show->zoom, &picture);
   if (status == CNN_OK) print_mistakes(&s, mistakes, count, found, show->json);

@@ -2,6 +2,7 @@
  * kind; the work is in show_*.c. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "commands.h"
 #include "options.h"
@@ -34,6 +35,14 @@ static const struct kind kinds[] = {
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
+static const char *kind_names(void) {
+  static char names[256];
+  int length = 0;
+  for (int i = 0; i < KINDS; i++)
+    length += snprintf(names + length, sizeof names - (size_t)length, "%s%s", i ? ", " : "", kinds[i].name);
+  return names;
+}
+
 static const struct kind *find_kind(const char *command, const char *name) {
   const char *names[KINDS + 1] = {NULL};
   for (int i = 0; i < KINDS; i++) {
@@ -42,11 +51,7 @@ static const struct kind *find_kind(const char *command, const char *name) {
   }
   const char *nearest = nearest_name(name, names);
   if (nearest) usage_error(command, "there is no '%s' to show: did you mean '%s'?", name, nearest);
-  usage_error(command,
-              "there is no '%s' to show (one of filters, response, features, excite, why, confusion, "
-              "mistakes, shift, "
-              "net)",
-              name);
+  usage_error(command, "there is no '%s' to show (one of %s)", name, kind_names());
 }
 
 static bool given(const struct command_line *line, const char *option) {
@@ -72,6 +77,17 @@ static void check_excite(const char *command, const struct command_line *line, c
     if (given(line, of_data[i])) usage_error(command, "--%s needs --data", of_data[i]);
 }
 
+/* A picture under the name of another format would open in no viewer. */
+static void check_out(const char *command, const struct kind *kind, const char *out) {
+  static const char *const formats[] = {".png",  ".svg",  ".jpg", ".jpeg", ".gif",
+                                        ".webp", ".tiff", ".bmp", ".pdf",  ".html"};
+  const char *ending = out ? strrchr(out, '.') : NULL, *ours = kind->run == show_net ? "SVG" : "PNG";
+  for (size_t i = 0; ending && i < sizeof formats / sizeof *formats; i++)
+    if (strcasecmp(ending, formats[i]) == 0 && strcasecmp(ending + 1, ours) != 0)
+      usage_error(command, "--out: '%s' writes %s, and '%s' is named as another format", kind->name, ours,
+                  out);
+}
+
 static void check(const char *command, const struct kind *kind, const struct command_line *line,
                   struct show *show) {
   if (line->count < 2)
@@ -86,6 +102,7 @@ static void check(const char *command, const struct kind *kind, const struct com
   refuse_others(command, kind, line);
   if (show->layer && show->filter) usage_error(command, "--layer and --filter: give one of them");
   if (kind->run == show_excite) check_excite(command, line, show);
+  check_out(command, kind, show->out);
   if (!show->out) show->out = kind->out;
 }
 
@@ -127,9 +144,9 @@ int cmd_show(int argc, char **argv) {
       ROW_END};
   struct command_line line = {
       .words =
-          "filters MODEL\nresponse MODEL IMAGE\nfeatures MODEL IMAGE\nexcite MODEL\nwhy MODEL IMAGE\n"
-          "confusion MODEL\nmistakes MODEL\nshift MODEL\nnet NET|MODEL",
-      .least = 1,
+          "filters MODEL\nresponse MODEL IMAGE\nfeatures MODEL IMAGE\nexcite MODEL --layer NAME\n"
+          "why MODEL IMAGE\nconfusion MODEL --data DATA\nmistakes MODEL --data DATA\n"
+          "shift MODEL --data DATA\nnet NET|MODEL",
       .most = 3,
       .rows = rows,
       .about =
@@ -153,6 +170,7 @@ int cmd_show(int argc, char **argv) {
           "  cnn show why simple-conv-net.safetensors --data mnist --index 7\n"
           "  cnn show confusion simple-conv-net.safetensors --data mnist --out confusion.png\n"};
   command_line_parse(&line, argc, argv);
+  if (line.count == 0) usage_error(argv[0], "what to show is missing (one of %s)", kind_names());
   show.ascent.seed = (uint64_t)seed;
   const struct kind *kind = find_kind(argv[0], line.word[0]);
   check(argv[0], kind, &line, &show);

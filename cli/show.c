@@ -142,7 +142,7 @@ cnn_status find_filters(const cnn_plan *plan, const char *name, cnn_layer_info *
     if (name)
       fail_with("layer '%s' has no filters; convolutions have (`cnn summary` lists the layers)", name);
     else
-      fail_with("the network has no layer with filters");
+      fail_with("the network has no layer with filters; `cnn show features` and `why` work without");
     exit(EXIT_FAILURE);
   }
   bool table = weight.dims == 3;

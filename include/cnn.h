@@ -660,7 +660,7 @@ typedef struct cnn_sheet_options {
   const char *title;         /* NULL: none */
   const char *const *labels; /* one above each tile; NULL: none */
   int64_t columns;           /* 0: near a square; of several images with several channels, an image a row */
-  int64_t zoom;              /* 0: so that tiles have 48 pixels or more */
+  int64_t zoom;              /* 0: so that tiles are 48 pixels or more long; less for very large sheets */
   bool split;                /* three channels are three tiles, not red, green and blue */
   bool shared;               /* one black and one white for all tiles, not for each its own */
   bool asis;                 /* 0 is black and 1 is white */

@@ -150,6 +150,10 @@ check 'excite: settings of ascent' 0 . show excite rows.safetensors --layer c1 -
 report 'excite: they matter' $?
 check why 0 'what speaks for 2, which' show why rows.safetensors --data $wrong --index 9
 check 'why: another class' 0 'what speaks for 0, which' show why rows.safetensors left.png --class 0
+printf 'input shape=1x6x6\naffine units=9\nrelu\naffine units=3\nsoftmax\n' >flat.net
+"$program" train flat.net --data seen,truth,seen,truth --epochs 1 --batch 4 --threads 1 --out flat.safetensors >/dev/null 2>&1
+check 'why: a network without convolutions' 0 'what speaks for 1, which' \
+  show why flat.safetensors left.png --class 1 --out flat.png
 check net 0 '^net.svg: 5 layers' show net rows.net
 grep -q '4 filters of 1x3x3' net.svg && [[ $(grep -c '<rect class="box' net.svg) == 5 ]]
 report 'net: five boxes, with what is in them' $?
@@ -163,7 +167,17 @@ fi
 
 # ---- Refusals ----
 
-check 'no kind' 2 'is missing' show
+check 'no kind' 2 'what to show is missing \(one of filters, .*, net\)' show
+check 'a network in the place of a model' 1 "'lenet5' is a network, not a model: .* .cnn train lenet5. writes" \
+  show filters lenet5
+check 'its text in the place of a model' 1 "'flat.net' is a network, not a model" show filters flat.net
+check 'a model that is not there' 1 "cannot open 'no.net'" show filters no.net
+check 'a picture named as another format' 2 "'filters' writes PNG, and 'f.jpg' is named" \
+  show filters rows.safetensors --out f.jpg
+check 'a drawing named as another format' 2 "'net' writes SVG, and 'f.png' is named" show net lenet5 --out f.png
+check 'a network without filters' 1 'has no layer with filters; .* work without' show filters flat.safetensors
+check 'why: a layer that says nothing about places' 1 "each output of 'affine1' is one value" \
+  show why flat.safetensors left.png --layer affine1
 check 'an unknown kind' 2 "no 'filter' to show: did you mean 'filters'" show filter rows.safetensors
 check 'no image' 2 "give 'why' one image" show why rows.safetensors
 check 'an image and data' 2 "give 'why' one image" show why rows.safetensors left.png --data $wrong

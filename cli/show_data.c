@@ -230,7 +230,7 @@ int show_mistakes(const struct show *show) {
   cnn_status status = open_study(show, 0, &s);
   if (status == CNN_OK) status = mistakes_new(&s, &mistakes);
   if (status == CNN_OK) status = study_run(&s, mistaken_batch, &mistakes);
-  mistakes_sort(&mistakes);
+  if (status == CNN_OK) mistakes_sort(&mistakes);
   int64_t count = mistakes.count < show->count ? mistakes.count : show->count;
   if (status == CNN_OK && show->out && count)
     status = draw_mistakes(&s, mistakes.row, count, show->zoom, &picture);

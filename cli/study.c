@@ -34,35 +34,40 @@ static cnn_status check_fit(struct study *s, const char *source) {
 
 cnn_status study_open(const struct study_options *options, struct study *s) {
   cnn_dataset_options of_data = cnn_dataset_defaults();
-  cnn_status status = source_model_plan(options->model, options->inside, STUDY_BATCH, options->threads,
+  cnn_status status = source_model_plan(options->model, options->inside, 0, options->threads,
                                         &s->model, &s->plan);
   if (status != CNN_OK) return status;
   of_data.image = cnn_model_image(s->model);
   status = cnn_dataset_open(options->data, &of_data, &s->data);
   if (status == CNN_OK) status = check_fit(s, options->data);
   if (status != CNN_OK) return status;
+  s->batch = cnn_plan_settings(s->plan).batch;
   s->split = options->split;
   s->images = cnn_dataset_count(s->data, s->split);
   if (options->limit && options->limit < s->images) s->images = options->limit;
-  s->x = calloc((size_t)(2 * STUDY_BATCH * s->pixels), sizeof *s->x);
-  s->y = calloc((size_t)(STUDY_BATCH * s->classes), sizeof *s->y);
-  s->labels = calloc(STUDY_BATCH, sizeof *s->labels);
+  if (s->images == 0) {
+    fail_with("'%s' has no %s images", options->data, s->split == CNN_SPLIT_TRAIN ? "training" : "test");
+    exit(EXIT_FAILURE);
+  }
+  s->x = calloc((size_t)(2 * s->batch * s->pixels), sizeof *s->x);
+  s->y = calloc((size_t)(s->batch * s->classes), sizeof *s->y);
+  s->labels = calloc((size_t)s->batch, sizeof *s->labels);
   return s->x && s->y && s->labels ? CNN_OK : CNN_E_MEMORY;
 }
 
 /* They stand in the second half of s->x, so that they can be moved. */
 cnn_status study_read(struct study *s, int64_t first, int64_t *count) {
   cnn_status status = CNN_OK;
-  *count = s->images - first < STUDY_BATCH ? s->images - first : STUDY_BATCH;
+  *count = s->images - first < s->batch ? s->images - first : s->batch;
   for (int64_t n = 0; status == CNN_OK && n < *count; n++)
     status =
-        cnn_dataset_read(s->data, s->split, first + n, s->x + (STUDY_BATCH + n) * s->pixels, &s->labels[n]);
+        cnn_dataset_read(s->data, s->split, first + n, s->x + (s->batch + n) * s->pixels, &s->labels[n]);
   return status;
 }
 
 cnn_status study_predict(struct study *s, int64_t count, int64_t dy, int64_t dx) {
   cnn_shape in = cnn_model_image(s->model), out = cnn_net_output(cnn_model_net(s->model));
-  const float *from = s->x + STUDY_BATCH * s->pixels;
+  const float *from = s->x + s->batch * s->pixels;
   for (int64_t i = 0; i < count * s->pixels; i++) {
     int64_t h = i / in.w % in.h - dy, w = i % in.w - dx;
     s->x[i] = h >= 0 && h < in.h && w >= 0 && w < in.w ? from[i - dy * in.w - dx] : 0;

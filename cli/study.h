@@ -6,15 +6,14 @@
 
 #include "cnn.h"
 
-enum { STUDY_BATCH = 100 };
-
 /* Start from {0}; study_free() after a failure too. */
 struct study {
   cnn_model *model;
   cnn_plan *plan;
   cnn_dataset *data;
   cnn_split split;
-  int64_t images, classes, pixels; /* images: that are looked at; pixels: values of an image */
+  int64_t images, classes; /* images: that are looked at */
+  int64_t batch, pixels;   /* images of a mini-batch; values of an image */
   float *x, *y;                    /* a mini-batch of images; of outputs */
   int32_t *labels;
 };
@@ -36,7 +35,7 @@ cnn_status study_run(struct study *study,
                      cnn_status (*each)(void *context, struct study *study, int64_t first, int64_t count),
                      void *context);
 
-/* Images from `first` on, at most STUDY_BATCH, with their labels; their outputs, moved by dy rows and dx columns
+/* Images from `first` on, at most `batch`, with their labels; their outputs, moved by dy rows and dx columns
  * (black comes in from the edge). */
 cnn_status study_read(struct study *study, int64_t first, int64_t *count);
 cnn_status study_predict(struct study *study, int64_t count, int64_t dy, int64_t dx);

@@ -1,5 +1,5 @@
-/* cnn report: one page about a model: its run, what it has learned, where it fails. report.h says which file does what.
- * The page takes its place when it is whole: where anything fails, what was there stays. */
+/* cnn report: one page about a model: its run, what it has learned, where it fails. report.h says which file
+ * does what. The page takes its place when it is whole: where anything fails, what was there stays. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +83,8 @@ static int run(struct report *report, const struct study_options *options, const
   cnn_status status = measure(options, &report->measured);
   if (status != CNN_OK) return show_result(status);
   warn_of_classes(measured->study.model, measured->study.data);
-  if (log && run_log_compare(&report->log, measured->study.model, report->model) != EXIT_SUCCESS) return EXIT_FAILURE;
+  if (log && run_log_compare(&report->log, measured->study.model, report->model) != EXIT_SUCCESS)
+    return EXIT_FAILURE;
   return write_report(report);
 }
 
@@ -104,12 +105,16 @@ int cmd_report(int argc, char **argv) {
       .most = 1,
       .rows = rows,
       .about =
-          "Write one page about MODEL for any browser, with everything in it: the run's settings and the command that "
-          "repeats it, curves of loss and accuracy, filters before and after training, feature maps of ten test images, "
-          "the confusion matrix, the worst mistakes, and for each layer its work, time, memory and what is dead or "
+          "Write one page about MODEL for any browser, with everything in it: the run's settings and the "
+          "command that "
+          "repeats it, curves of loss and accuracy, filters before and after training, feature maps of ten "
+          "test images, "
+          "the confusion matrix, the worst mistakes, and for each layer its work, time, memory and what is "
+          "dead or "
           "saturated in it.",
-      .after = "Example:\n  cnn train simple-conv-net --data mnist --out model.safetensors --log run.jsonl\n"
-               "  cnn report model.safetensors --data mnist --log run.jsonl --out report.html\n"};
+      .after =
+          "Example:\n  cnn train simple-conv-net --data mnist --out model.safetensors --log run.jsonl\n"
+          "  cnn report model.safetensors --data mnist --log run.jsonl --out report.html\n"};
   command_line_parse(&line, argc, argv);
   report.model = options.model = line.word[0];
   options.data = report.data;

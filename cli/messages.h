@@ -1,5 +1,6 @@
 /* Failures, and sizes for people. Apart from output.h so that jansson.h, which has a json_string() and a
- * json_integer() too, can stand beside it: files that read by jansson must not make values by those two. In output.c. */
+ * json_integer() too, can stand beside it: files that read by jansson must not make values by those two. In
+ * output.c. */
 #ifndef CLI_MESSAGES_H
 #define CLI_MESSAGES_H
 

@@ -22,17 +22,17 @@
 /* ---- report_log.c ---- */
 
 /* What an epoch's line of a log holds: name, and whether it may be null or left out. */
-#define RUN_LOG_MAP(X)                                                       \
-  X(LOSS, "loss", false)                                                     \
-  X(ACCURACY, "accuracy", false)                                             \
-  X(TRAIN_LOSS, "train_loss", true)                                          \
-  X(TRAIN_ACCURACY, "train_accuracy", true)                                  \
-  X(VALIDATION_LOSS, "validation_loss", true)                                \
-  X(VALIDATION_ACCURACY, "validation_accuracy", true)                        \
-  X(TEST_LOSS, "test_loss", true)                                            \
-  X(TEST_ACCURACY, "test_accuracy", true)                                    \
-  X(LR, "lr", false)                                                         \
-  X(SECONDS, "seconds", false)                                               \
+#define RUN_LOG_MAP(X)                                \
+  X(LOSS, "loss", false)                              \
+  X(ACCURACY, "accuracy", false)                      \
+  X(TRAIN_LOSS, "train_loss", true)                   \
+  X(TRAIN_ACCURACY, "train_accuracy", true)           \
+  X(VALIDATION_LOSS, "validation_loss", true)         \
+  X(VALIDATION_ACCURACY, "validation_accuracy", true) \
+  X(TEST_LOSS, "test_loss", true)                     \
+  X(TEST_ACCURACY, "test_accuracy", true)             \
+  X(LR, "lr", false)                                  \
+  X(SECONDS, "seconds", false)                        \
   X(SPEED, "images_per_second", false)
 
 enum run_log_column {
@@ -63,11 +63,12 @@ int run_log_compare(const struct run_log *log, const cnn_model *model, const cha
 
 /* ---- report_run.c ---- */
 
-/* The command that repeats the run, its words quoted for a shell: by the log's settings where there is a log, else by
- * the model's, with `data` as the data. free() it; NULL where memory is out. *net_file: the command reads the network
- * from a file of this name, which has to hold cnn_model_text(); "" where the network has a name or its own file. */
-char *run_command(const cnn_model *model, const char *model_path, const char *data, const cnn_dataset *dataset,
-                  const struct run_log *log, char net_file[256]);
+/* The command that repeats the run, its words quoted for a shell: by the log's settings where there is a log,
+ * else by the model's, with `data` as the data. free() it; NULL where memory is out. *net_file: the command
+ * reads the network from a file of this name, which has to hold cnn_model_text(); "" where the network has a
+ * name or its own file. */
+char *run_command(const cnn_model *model, const char *model_path, const char *data,
+                  const cnn_dataset *dataset, const struct run_log *log, char net_file[256]);
 
 /* ---- report_measure.c ---- */
 
@@ -75,10 +76,11 @@ struct layer_seen {
   cnn_layer_info layer;
   float *low, *high; /* [channels] over all images and places */
   double sum;
-  int64_t values, zeros, flat; /* flat: where the slope is below a twentieth of its largest; of tanh and sigmoid */
-  bool bends;                  /* it is one of those */
-  int64_t dead;                /* channels that never change, those of layers below not counted again */
-  double forward, backward;    /* seconds for an image; NaN where there is nothing to do */
+  int64_t values, zeros,
+      flat;     /* flat: where the slope is below a twentieth of its largest; of tanh and sigmoid */
+  bool bends;   /* it is one of those */
+  int64_t dead; /* channels that never change, those of layers below not counted again */
+  double forward, backward; /* seconds for an image; NaN where there is nothing to do */
 };
 
 struct weight_seen {
@@ -97,7 +99,7 @@ struct measured {
   struct layer_seen *layer; /* of each layer of the network */
   struct weight_seen *weight;
   int layers, weights;
-  cnn_plan *initial;       /* weights before training; NULL where the seed is not known */
+  cnn_plan *initial;        /* weights before training; NULL where the seed is not known */
   cnn_split gradient_split; /* the gradient is that of the mean loss of these images, batch by batch */
   int64_t gradient_images;
 };
@@ -117,7 +119,8 @@ void html_text(FILE *file, const char *text);
 #define html fprintf
 
 /* <img> with the picture inside, of width x height pixels of the page. alt, caption-like, is escaped. */
-cnn_status html_image(FILE *file, cnn_tensor image, int64_t width, int64_t height, const char *class, const char *alt);
+cnn_status html_image(FILE *file, cnn_tensor image, int64_t width, int64_t height, const char *class,
+                      const char *alt);
 
 /* "1,234,567", at most 32 characters. */
 const char *grouped(int64_t number, char buffer[32]);

@@ -1,14 +1,23 @@
-/* Curves over epochs as SVG, drawn here so that they are there without the script, on paper too; the script adds a
- * cursor, by what stands in data-* of each chart and by the values in the JSON below. Coordinates are those of a
- * viewBox as wide as a phone's screen, and charts stand side by side where there is room, so that their text is
- * never scaled far. */
+/* Curves over epochs as SVG, drawn here so that they are there without the script, on paper too; the script
+ * adds a cursor, by what stands in data-* of each chart and by the values in the JSON below. Coordinates are
+ * those of a viewBox as wide as a phone's screen, and charts stand side by side where there is room, so that
+ * their text is never scaled far. */
 #include <math.h>
 #include <string.h>
 
 #include "output.h"
 #include "report.h"
 
-enum { WIDTH = 380, HEIGHT = 220, LEFT = 50, RIGHT = 370, TOP = 10, BOTTOM = 192, MOST_SERIES = 4, MOST_DOTS = 60 };
+enum {
+  WIDTH = 350,
+  HEIGHT = 210,
+  LEFT = 48,
+  RIGHT = 342,
+  TOP = 10,
+  BOTTOM = 184,
+  MOST_SERIES = 4,
+  MOST_DOTS = 60
+};
 
 struct series {
   const char *name, *class;
@@ -55,7 +64,8 @@ struct scale {
   bool logarithmic;
 };
 
-static double value_of(const struct run_log *log, const struct chart *chart, const struct series *series, int64_t epoch) {
+static double value_of(const struct run_log *log, const struct chart *chart, const struct series *series,
+                       int64_t epoch) {
   return chart->factor * log->value[series->column][epoch];
 }
 
@@ -101,8 +111,9 @@ static double y_of(const struct scale *scale, double value) {
 }
 
 static void write_tick(FILE *file, const struct scale *scale, double value, const char *unit) {
-  html(file, "<path class=\"grid\" d=\"M%d %.2fH%d\"/><text class=\"tick\" x=\"%d\" y=\"%.2f\">%.10g%s</text>", LEFT,
-       y_of(scale, value), RIGHT, LEFT - 6, y_of(scale, value) + 4, value, unit);
+  html(file,
+       "<path class=\"grid\" d=\"M%d %.2fH%d\"/><text class=\"tick\" x=\"%d\" y=\"%.2f\">%.10g%s</text>",
+       LEFT, y_of(scale, value), RIGHT, LEFT - 6, y_of(scale, value) + 4, value, unit);
 }
 
 static void write_ticks(FILE *file, const struct scale *scale, const char *unit) {
@@ -134,7 +145,8 @@ static void write_epochs(FILE *file, const struct run_log *log) {
 }
 
 /* A line broken where an epoch was not measured. */
-static void write_curve(FILE *file, const struct run_log *log, const struct chart *chart, const struct scale *scale, int k) {
+static void write_curve(FILE *file, const struct run_log *log, const struct chart *chart,
+                        const struct scale *scale, int k) {
   const struct series *series = &chart->series[k];
   bool pen = false;
   html(file, "<path class=\"curve %s\" data-series=\"%d\" d=\"", series->class, k);
@@ -148,7 +160,8 @@ static void write_curve(FILE *file, const struct run_log *log, const struct char
   for (int64_t i = 0; i < log->epochs && log->epochs <= MOST_DOTS; i++) {
     double value = value_of(log, chart, series, i);
     if (isfinite(value) && (!scale->logarithmic || value > 0))
-      html(file, "<circle class=\"dot %s\" cx=\"%.2f\" cy=\"%.2f\" r=\"2\"/>", series->class, x_of(log, i), y_of(scale, value));
+      html(file, "<circle class=\"dot %s\" cx=\"%.2f\" cy=\"%.2f\" r=\"2\"/>", series->class, x_of(log, i),
+           y_of(scale, value));
   }
 }
 
@@ -171,8 +184,8 @@ static void write_readout(FILE *file, const struct run_log *log, const struct ch
   for (int k = 0; k < MOST_SERIES; k++) {
     if (!has_series(log, chart, k)) continue;
     double value = value_of(log, chart, &chart->series[k], log->epochs - 1);
-    html(file, " <span class=\"key\"><i class=\"swatch %s\"></i>%s <b data-series=\"%d\">", chart->series[k].class,
-         chart->series[k].name, k);
+    html(file, " <span class=\"key\"><i class=\"swatch %s\"></i>%s <b data-series=\"%d\">",
+         chart->series[k].class, chart->series[k].name, k);
     if (isfinite(value))
       html(file, chart->decimals > 4 ? "%.*g%s" : "%.*f%s", chart->decimals, value, chart->unit);
     else
@@ -184,9 +197,11 @@ static void write_readout(FILE *file, const struct run_log *log, const struct ch
 
 static void write_chart(FILE *file, const struct run_log *log, const struct chart *chart) {
   struct scale scale = find_scale(log, chart);
-  html(file, "<figure class=\"chart\" id=\"chart-%s\">\n<figcaption>%s%s</figcaption>\n", chart->id, chart->title,
-       scale.logarithmic ? " <small>logarithmic</small>" : "");
-  html(file, "<svg viewBox=\"0 0 %d %d\" role=\"img\" data-low=\"%.15g\" data-high=\"%.15g\" data-log=\"%d\" aria-label=\"",
+  html(file, "<figure class=\"chart\" id=\"chart-%s\">\n<figcaption>%s%s</figcaption>\n", chart->id,
+       chart->title, scale.logarithmic ? " <small>logarithmic</small>" : "");
+  html(file,
+       "<svg viewBox=\"0 0 %d %d\" role=\"img\" data-low=\"%.15g\" data-high=\"%.15g\" data-log=\"%d\" "
+       "aria-label=\"",
        WIDTH, HEIGHT, scale.low, scale.high, scale.logarithmic);
   write_label(file, log, chart);
   html(file, "\">");
@@ -263,8 +278,10 @@ static void write_table(FILE *file, const struct run_log *log) {
               {"since the start", "", LOG_SECONDS, 1, 1}};
   enum { ROWS = sizeof rows / sizeof *rows };
   bool shown[ROWS] = {false};
-  html(file, "<details><summary>The values as a table</summary>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" "
-             "aria-label=\"Values of each epoch\"><table class=\"numbers\"><thead><tr><th scope=\"col\">epoch");
+  html(
+      file,
+      "<details><summary>The values as a table</summary>\n<div class=\"wide\" tabindex=\"0\" role=\"region\" "
+      "aria-label=\"Values of each epoch\"><table class=\"numbers\"><thead><tr><th scope=\"col\">epoch");
   for (int k = 0; k < ROWS; k++) {
     for (int64_t i = 0; i < log->epochs; i++) shown[k] = shown[k] || isfinite(log->value[rows[k].column][i]);
     if (shown[k]) html(file, "<th scope=\"col\">%s", rows[k].title);
@@ -273,7 +290,8 @@ static void write_table(FILE *file, const struct run_log *log) {
   for (int64_t i = 0; i < log->epochs; i++) {
     html(file, "<tr><th scope=\"row\">%lld", (long long)i + 1);
     for (int k = 0; k < ROWS; k++)
-      if (shown[k]) write_cell(file, log->value[rows[k].column][i], rows[k].decimals, rows[k].factor, rows[k].unit);
+      if (shown[k])
+        write_cell(file, log->value[rows[k].column][i], rows[k].decimals, rows[k].factor, rows[k].unit);
     html(file, "<td>%.6g\n", log->value[LOG_LR][i]);
   }
   html(file, "</tbody></table></div></details>\n");
@@ -284,9 +302,11 @@ void charts_write(FILE *file, const struct run_log *log) {
     html(file, "<p>The log has no epoch: the run ended before its first was over.</p>\n");
     return;
   }
-  html(file, "<p class=\"fine\">Point at an epoch to read its values; with the keyboard, move to a chart and use the "
-             "arrow keys. “Training” is the mean over the epoch's mini-batches, while the weights change.</p>\n"
-             "<div class=\"charts\">\n");
+  html(file,
+       "<p class=\"fine\">Point at an epoch to read its values; with the keyboard, move to a chart and use "
+       "the "
+       "arrow keys. “Training” is the mean over the epoch's mini-batches, while the weights change.</p>\n"
+       "<div class=\"charts\">\n");
   for (int i = 0; i < CHARTS; i++) write_chart(file, log, &charts[i]);
   html(file, "</div>\n");
   write_table(file, log);

@@ -1,5 +1,5 @@
-/* What a reader should see first, as sentences: dead channels and saturated layers, a loss that rose again, the class
- * that is found least. */
+/* What a reader should see first, as sentences: dead channels and saturated layers, a loss that rose again,
+ * the class that is found least. */
 #include <math.h>
 #include <string.h>
 
@@ -29,21 +29,27 @@ static void write_dead(FILE *file, const struct measured *m, int index) {
   const char *unit = seen->layer.out.h * seen->layer.out.w == 1 ? "unit" : "channel";
   bool zero = true, one = seen->dead == 1, relu = strcmp(seen->layer.kind, "relu") == 0;
   char images[32];
-  for (int64_t c = 0; c < seen->layer.out.c; c++) zero = zero && (!channel_is_dead(m, index, c) || seen->low[c] == 0);
+  for (int64_t c = 0; c < seen->layer.out.c; c++)
+    zero = zero && (!channel_is_dead(m, index, c) || seen->low[c] == 0);
   html(file, "<li class=\"bad\">");
   write_name(file, seen->layer.name);
-  html(file, ": %lld of %lld %ss %s dead. The output of %s ", (long long)seen->dead, (long long)seen->layer.out.c, unit,
-       one ? "is" : "are", unit);
+  html(file, ": %lld of %lld %ss %s dead. The output%s of %s%s ", (long long)seen->dead,
+       (long long)seen->layer.out.c, unit, one ? "is" : "are", one ? "" : "s", unit, one ? "" : "s");
   write_channels(file, m, index);
-  html(file, " is %s for every one of the %s images%s.</li>\n", zero ? "0" : "the same", grouped(m->study.images, images),
-       relu && zero ? ", so no gradient passes and what is below learns nothing from it" : "");
+  html(file,
+       one ? " is %s for every one of the %s images%s.</li>\n"
+           : " are %s for every one of the %s images%s.</li>\n",
+       zero ? "0" : "the same", grouped(m->study.images, images),
+       relu && zero ? ", so no gradient passes there and the weights below do not learn" : "");
 }
 
 static void write_saturated(FILE *file, const struct layer_seen *seen, double share) {
   html(file, "<li class=\"bad\">");
   write_name(file, seen->layer.name);
-  html(file, " is saturated: %.1f %% of its outputs lie where the slope of %s is below a twentieth of its largest, so "
-             "little gradient passes to the layers below.</li>\n",
+  html(file,
+       " is saturated: %.1f %% of its outputs lie where the slope of %s is below a twentieth of its largest, "
+       "so "
+       "little gradient passes to the layers below.</li>\n",
        100 * share, seen->layer.kind);
 }
 
@@ -65,7 +71,9 @@ static void write_health(FILE *file, const struct measured *m) {
   if (m->study.images < 2)
     html(file, "<li>One image is too few to tell which channels are dead.</li>\n");
   else if (dead == 0)
-    html(file, "<li class=\"good\">No channel is dead: in each layer, every channel's output varies over the %s images.</li>\n",
+    html(file,
+         "<li class=\"good\">No channel is dead: in each layer, every channel's output varies over the %s "
+         "images.</li>\n",
          grouped(m->study.images, images));
   if (saturated == 0 && bending > 0)
     html(file, "<li class=\"good\">No layer is saturated.</li>\n");
@@ -83,8 +91,11 @@ static void write_course(FILE *file, const struct run_log *log) {
   if (best < 0 || !isfinite(loss[last])) return;
   const char *which = held ? "validation" : "test";
   if (loss[last] > 1.02 * loss[best])
-    html(file, "<li class=\"bad\">The %s loss was least after epoch %lld, %.4f, and had risen to %.4f after epoch %lld: the "
-               "epochs between made the network surer of its mistakes. <code>--patience</code> stops in time.</li>\n",
+    html(file,
+         "<li class=\"bad\">The %s loss was least after epoch %lld, %.4f, and had risen to %.4f after epoch "
+         "%lld: the "
+         "epochs between made the network surer of its mistakes. <code>--patience</code> stops in "
+         "time.</li>\n",
          which, (long long)best + 1, loss[best], loss[last], (long long)last + 1);
   else if (best == last && last > 0)
     html(file, "<li>The %s loss was still falling at the last epoch: %.4f.</li>\n", which, loss[last]);

@@ -26,7 +26,8 @@ void html_text(FILE *file, const char *text) {
   }
 }
 
-cnn_status html_image(FILE *file, cnn_tensor image, int64_t width, int64_t height, const char *class, const char *alt) {
+cnn_status html_image(FILE *file, cnn_tensor image, int64_t width, int64_t height, const char *class,
+                      const char *alt) {
   void *png;
   size_t bytes;
   cnn_status status = cnn_image_encode(image, &png, &bytes);
@@ -34,8 +35,8 @@ cnn_status html_image(FILE *file, cnn_tensor image, int64_t width, int64_t heigh
   char *text = malloc(4 * ((bytes + 2) / 3) + 1);
   if (text) {
     base64(png, bytes, text);
-    html(file, "<img class=\"%s\" width=\"%lld\" height=\"%lld\" src=\"data:image/png;base64,%s\" alt=\"", class,
-         (long long)width, (long long)height, text);
+    html(file, "<img class=\"%s\" width=\"%lld\" height=\"%lld\" src=\"data:image/png;base64,%s\" alt=\"",
+         class, (long long)width, (long long)height, text);
     html_text(file, alt);
     fputs("\">", file);
   }

@@ -1,5 +1,5 @@
-/* The log that `cnn train --log` wrote: a line of settings, then a line an epoch. Anything else is refused with its
- * line, for curves that are half right look like curves that are right. */
+/* The log that `cnn train --log` wrote: a line of settings, then a line an epoch. Anything else is refused
+ * with its line, for curves that are half right look like curves that are right. */
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
@@ -31,15 +31,20 @@ static const char *found(const json_t *value, char buffer[48]) {
   return buffer;
 }
 
-static int bad_value(const struct run_log *log, int64_t line, const char *key, const json_t *value, const char *expected) {
+static int bad_value(const struct run_log *log, int64_t line, const char *key, const json_t *value,
+                     const char *expected) {
   char buffer[48];
-  return fail_with("%s:%lld: \"%s\" is %s; expected %s", log->path, (long long)line, key, found(value, buffer), expected);
+  return fail_with("%s:%lld: \"%s\" is %s; expected %s", log->path, (long long)line, key,
+                   found(value, buffer), expected);
 }
 
 static int read_start(struct run_log *log, json_t *line) {
   const json_t *settings = json_object_get(line, "settings"), *command = json_object_get(line, "command");
-  if (!json_is_object(settings)) return bad_value(log, 1, "settings", settings, "the run's settings, as `cnn train --log` writes them");
-  if (!json_is_array(command)) return bad_value(log, 1, "command", command, "the words of the command, as `cnn train --log` writes them");
+  if (!json_is_object(settings))
+    return bad_value(log, 1, "settings", settings, "the run's settings, as `cnn train --log` writes them");
+  if (!json_is_array(command))
+    return bad_value(log, 1, "command", command,
+                     "the words of the command, as `cnn train --log` writes them");
   log->start = json_incref(line);
   return EXIT_SUCCESS;
 }
@@ -67,11 +72,13 @@ static int read_epoch(struct run_log *log, int64_t line, const json_t *object) {
     const json_t *value = json_object_get(object, columns[c].key);
     bool absent = !value || json_is_null(value);
     if (absent ? !columns[c].optional : !json_is_number(value))
-      return bad_value(log, line, columns[c].key, value, columns[c].optional ? "a number or null" : "a number");
+      return bad_value(log, line, columns[c].key, value,
+                       columns[c].optional ? "a number or null" : "a number");
     log->value[c][log->epochs] = absent ? NAN : json_number_value(value);
   }
   const double *seconds = log->value[LOG_SECONDS];
-  log->value[LOG_EPOCH_SECONDS][log->epochs] = seconds[log->epochs] - (log->epochs ? seconds[log->epochs - 1] : 0);
+  log->value[LOG_EPOCH_SECONDS][log->epochs] =
+      seconds[log->epochs] - (log->epochs ? seconds[log->epochs - 1] : 0);
   log->epochs++;
   return EXIT_SUCCESS;
 }
@@ -113,19 +120,23 @@ int run_log_read(const char *path, struct run_log *log) {
 
 /* ---- Is it the model's? ---- */
 
-static int another(const struct run_log *log, const char *model, const char *what, const char *ours, const char *theirs) {
-  return fail_with("%s: is the log of another run: its \"%s\" is %s, that of '%s' is %s; give the log that was written "
-                   "with the model, or none",
-                   log->path, what, ours, model, theirs);
+static int another(const struct run_log *log, const char *model, const char *what, const char *ours,
+                   const char *theirs) {
+  return fail_with(
+      "%s: is the log of another run: its \"%s\" is %s, that of '%s' is %s; give the log that was written "
+      "with the model, or none",
+      log->path, what, ours, model, theirs);
 }
 
-static int differs(const struct run_log *log, const char *model, const char *key, const json_t *ours, const json_t *theirs) {
+static int differs(const struct run_log *log, const char *model, const char *key, const json_t *ours,
+                   const json_t *theirs) {
   char a[48], b[48];
   return another(log, model, key, found(ours, a), found(theirs, b));
 }
 
 int run_log_compare(const struct run_log *log, const cnn_model *model, const char *path) {
-  const json_t *ours = json_object_get(log->start, "settings"), *count = json_object_get(log->start, "parameters");
+  const json_t *ours = json_object_get(log->start, "settings"),
+               *count = json_object_get(log->start, "parameters");
   json_t *theirs = json_loads(cnn_model_settings(model), 0, NULL);
   const char *key;
   json_t *value;
@@ -137,7 +148,8 @@ int run_log_compare(const struct run_log *log, const cnn_model *model, const cha
       result = differs(log, path, key, json_object_get(ours, key), value);
   }
   json_object_foreach((json_t *)ours, key, value) {
-    if (result == EXIT_SUCCESS && !json_object_get(theirs, key)) result = differs(log, path, key, value, NULL);
+    if (result == EXIT_SUCCESS && !json_object_get(theirs, key))
+      result = differs(log, path, key, value, NULL);
   }
   json_decref(theirs);
   const cnn_net *net = cnn_model_net(model);

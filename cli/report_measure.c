@@ -1,6 +1,7 @@
-/* What a report says in numbers. One pass over the images for what is right, wrong, dead and saturated; gradients of
- * training images; then the clock for each layer, which overwrites what stands in the plan. All but the times is the
- * same on any number of threads: what is added up here is added up in the order of the images. */
+/* What a report says in numbers. One pass over the images for what is right, wrong, dead and saturated;
+ * gradients of training images; then the clock for each layer, which overwrites what stands in the plan. All
+ * but the times is the same on any number of threads: what is added up here is added up in the order of the
+ * images. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,7 +91,8 @@ static cnn_status look_batch(void *context, struct study *study, int64_t first, 
   for (int i = 0; i < m->layers; i++) {
     cnn_shape shape = m->layer[i].layer.out;
     shape.n = count;
-    cnn_status status = cnn_plan_get_output(study->plan, m->layer[i].layer.name, (cnn_tensor){pass->values, shape});
+    cnn_status status =
+        cnn_plan_get_output(study->plan, m->layer[i].layer.name, (cnn_tensor){pass->values, shape});
     if (status != CNN_OK) return status;
     look_at(&m->layer[i], pass->values, count);
   }
@@ -98,14 +100,17 @@ static cnn_status look_batch(void *context, struct study *study, int64_t first, 
   return CNN_OK;
 }
 
-static bool is_constant(const struct layer_seen *seen, int64_t channel) { return seen->low[channel] == seen->high[channel]; }
+static bool is_constant(const struct layer_seen *seen, int64_t channel) {
+  return seen->low[channel] == seen->high[channel];
+}
 
 bool channel_is_dead(const struct measured *m, int index, int64_t channel) {
   const struct layer_seen *seen = &m->layer[index];
   const cnn_layer_info *layer = &seen->layer;
   if (!is_constant(seen, channel) || layer->inputs == 0) return false;
   if (layer->parameters > 0) return true;
-  return layer->inputs == 1 && layer->in.c == layer->out.c && !is_constant(&m->layer[layer->from[0]], channel);
+  return layer->inputs == 1 && layer->in.c == layer->out.c &&
+         !is_constant(&m->layer[layer->from[0]], channel);
 }
 
 static void count_dead(struct measured *m) {
@@ -171,7 +176,8 @@ static cnn_status describe_weights(struct measured *m) {
     size_t count = (size_t)seen->weight.count;
     float *now = malloc(count * sizeof *now), *before = m->initial ? malloc(count * sizeof *before) : NULL;
     status = now && (before || !m->initial) ? CNN_OK : CNN_E_MEMORY;
-    if (status == CNN_OK) status = cnn_plan_get_weight(m->study.plan, seen->weight.name, now, seen->weight.count);
+    if (status == CNN_OK)
+      status = cnn_plan_get_weight(m->study.plan, seen->weight.name, now, seen->weight.count);
     if (status == CNN_OK && before)
       status = cnn_plan_get_weight(m->initial, seen->weight.name, before, seen->weight.count);
     if (status == CNN_OK) describe(seen, now, before);
@@ -239,7 +245,8 @@ static cnn_status measure_gradients(struct measured *m) {
 /* ---- Time ---- */
 
 /* The least of a few rounds of some milliseconds, for an image; NaN where there is nothing to do. */
-static cnn_status clock_layer(struct measured *m, const char *layer, cnn_direction direction, double *seconds) {
+static cnn_status clock_layer(struct measured *m, const char *layer, cnn_direction direction,
+                              double *seconds) {
   enum { ROUNDS = 3 };
   double once, least = INFINITY;
   cnn_status status = cnn_plan_time(m->study.plan, layer, direction, 1, &once);

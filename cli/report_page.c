@@ -1,5 +1,5 @@
-/* The page from top to bottom. Its style and script stand inside it and are the only ones its content security policy
- * lets run; everything else is text, numbers and pictures as data. */
+/* The page from top to bottom. Its style and script stand inside it and are the only ones its content
+ * security policy lets run; everything else is text, numbers and pictures as data. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,14 +9,14 @@
 
 static const struct {
   const char *id, *title;
-} sections[] = {{"findings", "What stands out"}, {"curves-section", "Curves"},       {"run", "Run"},
-                {"filters", "Filters"},          {"features", "Feature maps"},       {"confusion", "Confusion"},
+} sections[] = {{"findings", "What stands out"}, {"curves-section", "Curves"},    {"run", "Run"},
+                {"filters", "Filters"},          {"features", "Feature maps"},    {"confusion", "Confusion"},
                 {"mistakes", "Worst mistakes"},  {"layers", "Layers and weights"}};
 enum { FINDINGS, CURVES, RUN, FILTERS, FEATURES, CONFUSION, MISTAKES, LAYERS, SECTIONS };
 
 static void begin(FILE *file, int section) {
-  html(file, "<section id=\"%s\" aria-labelledby=\"%s-title\">\n<h2 id=\"%s-title\">%s</h2>\n", sections[section].id,
-       sections[section].id, sections[section].id, sections[section].title);
+  html(file, "<section id=\"%s\" aria-labelledby=\"%s-title\">\n<h2 id=\"%s-title\">%s</h2>\n",
+       sections[section].id, sections[section].id, sections[section].id, sections[section].title);
 }
 
 static void end(FILE *file) { html(file, "</section>\n"); }
@@ -27,11 +27,12 @@ static const char *base_name(const char *path) {
 }
 
 static void write_head(FILE *file, const struct report *report) {
-  html(file, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-             "<meta http-equiv=\"Content-Security-Policy\" content=\"%s\">\n"
-             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-             "<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"generator\" content=\"cnn %s\">\n"
-             "<link rel=\"icon\" href=\"data:,\">\n<title>Report on ",
+  html(file,
+       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+       "<meta http-equiv=\"Content-Security-Policy\" content=\"%s\">\n"
+       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+       "<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"generator\" content=\"cnn %s\">\n"
+       "<link rel=\"icon\" href=\"data:,\">\n<title>Report on ",
        report_csp, cnn_version());
   html_text(file, base_name(report->model));
   html(file, "</title>\n<style>%s</style>\n</head>\n<body>\n", report_css);
@@ -49,13 +50,15 @@ static void write_facts(FILE *file, const struct report *report) {
   for (int i = 0; i < m->layers; i++) parameters += m->layer[i].layer.parameters;
   html(file, "<dl class=\"facts\">\n");
   snprintf(value, sizeof value, "%.2f %%", 100 * m->evaluation.accuracy);
-  snprintf(more, sizeof more, "%s of %s test images", grouped(m->evaluation.correct, a), grouped(m->evaluation.total, b));
+  snprintf(more, sizeof more, "%s of %s test images", grouped(m->evaluation.correct, a),
+           grouped(m->evaluation.total, b));
   write_fact(file, "accuracy", value, more);
   snprintf(value, sizeof value, "%.4f", m->evaluation.loss);
   write_fact(file, "loss", value, "mean over them");
   snprintf(more, sizeof more, "in %d layers", m->layers);
   write_fact(file, "parameters", grouped(parameters, a), more);
-  write_fact(file, "multiply-adds", grouped(cnn_net_multiply_adds(cnn_plan_net(m->study.plan), CNN_INFER), a), "for an image");
+  write_fact(file, "multiply-adds", grouped(cnn_net_multiply_adds(cnn_plan_net(m->study.plan), CNN_INFER), a),
+             "for an image");
   if (log->epochs) {
     int64_t last = log->epochs - 1;
     const json_t *epochs = json_object_get(json_object_get(log->start, "settings"), "epochs");
@@ -72,13 +75,16 @@ static void write_header(FILE *file, const struct report *report) {
   const struct study *study = &report->measured.study;
   html(file, "<header>\n<h1>");
   html_text(file, base_name(report->model));
-  html(file, "</h1>\n<p class=\"fine\">What the network is, how it learned, what it looks at and where it fails, on the test "
-             "images of ");
+  html(file,
+       "</h1>\n<p class=\"fine\">What the network is, how it learned, what it looks at and where it fails, "
+       "on the test "
+       "images of ");
   html_text(file, report->data);
   html(file, " (%s).</p>\n", shape_text(cnn_dataset_image(study->data), shape));
   write_facts(file, report);
   html(file, "</header>\n<nav aria-label=\"Sections\"><ul>\n");
-  for (int i = 0; i < SECTIONS; i++) html(file, "<li><a href=\"#%s\">%s</a></li>\n", sections[i].id, sections[i].title);
+  for (int i = 0; i < SECTIONS; i++)
+    html(file, "<li><a href=\"#%s\">%s</a></li>\n", sections[i].id, sections[i].title);
   html(file, "</ul></nav>\n<main>\n");
 }
 
@@ -119,10 +125,13 @@ static void write_settings(FILE *file, const struct report *report) {
 static cnn_status write_run(FILE *file, const struct report *report) {
   const struct measured *m = &report->measured;
   char net_file[256];
-  char *command = run_command(m->study.model, report->model, report->data, m->study.data, &report->log, net_file);
+  char *command =
+      run_command(m->study.model, report->model, report->data, m->study.data, &report->log, net_file);
   if (!command) return CNN_E_MEMORY;
   if (*command) {
-    html(file, "<p>This command repeats the run, to the last bit of the model:</p>\n<pre id=\"command\" tabindex=\"0\"><code>");
+    html(file,
+         "<p>This command repeats the run, to the last bit of the model:</p>\n<pre id=\"command\" "
+         "tabindex=\"0\"><code>");
     html_text(file, command);
     html(file, "</code></pre>\n");
   } else {
@@ -146,8 +155,10 @@ static void write_curves(FILE *file, const struct report *report) {
   if (report->log.path)
     charts_write(file, &report->log);
   else
-    html(file, "<p id=\"no-log\">There is no log of the run, so how it went is not known. <code>cnn train ... --log "
-               "run.jsonl</code> writes one, and <code>cnn report ... --log run.jsonl</code> draws it here.</p>\n");
+    html(
+        file,
+        "<p id=\"no-log\">There is no log of the run, so how it went is not known. <code>cnn train ... --log "
+        "run.jsonl</code> writes one, and <code>cnn report ... --log run.jsonl</code> draws it here.</p>\n");
 }
 
 cnn_status page_write(FILE *file, const struct report *report) {

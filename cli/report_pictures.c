@@ -1,5 +1,5 @@
-/* The pictures of a report. Sheets are those of cnn.h, each value a square of pixels, shown at their own size and no
- * larger, so that nothing between a value and the screen smooths it. */
+/* The pictures of a report. Sheets are those of cnn.h, each value a square of pixels, shown at their own size
+ * and no larger, so that nothing between a value and the screen smooths it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +21,8 @@ enum {
   WORST = 24
 };
 
-static cnn_status write_sheet(FILE *file, cnn_tensor tiles, cnn_sheet_options options, const char *class, const char *alt) {
+static cnn_status write_sheet(FILE *file, cnn_tensor tiles, cnn_sheet_options options, const char *class,
+                              const char *alt) {
   cnn_picture *sheet;
   cnn_status status = cnn_picture_sheet(tiles, &options, &sheet);
   if (status != CNN_OK) return status;
@@ -48,18 +49,22 @@ static cnn_tensor cut_filters(cnn_tensor filters, float *values) {
   return result;
 }
 
-static cnn_status write_filter_sheet(FILE *file, const cnn_plan *plan, const cnn_weight_info *weight, const char *layer,
-                                     const char *when) {
+static cnn_status write_filter_sheet(FILE *file, const cnn_plan *plan, const cnn_weight_info *weight,
+                                     const char *layer, const char *when) {
   cnn_tensor filters;
   char alt[256];
   cnn_status status = read_filters(plan, weight, &filters);
   if (status != CNN_OK) return status;
   cnn_tensor cut = cut_filters(filters, filters.data);
-  snprintf(alt, sizeof alt, "%lld filters of %.100s %s, in shades of grey", (long long)cut.shape.n, layer, when);
-  html(file, "<figure><figcaption>%s</figcaption><div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"", when);
+  snprintf(alt, sizeof alt, "%lld filters of %.100s %s, in shades of grey", (long long)cut.shape.n, layer,
+           when);
+  html(file,
+       "<figure><figcaption>%s</figcaption><div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"",
+       when);
   html_text(file, alt);
   html(file, "\">");
-  status = write_sheet(file, cut, (cnn_sheet_options){.zoom = cut.shape.c == 1 || cut.shape.c == 3 ? 0 : 6}, "sheet", alt);
+  status = write_sheet(file, cut, (cnn_sheet_options){.zoom = cut.shape.c == 1 || cut.shape.c == 3 ? 0 : 6},
+                       "sheet", alt);
   html(file, "</div></figure>\n");
   free(filters.data);
   return status;
@@ -71,7 +76,8 @@ static void write_filter_title(FILE *file, const cnn_layer_info *layer, const cn
   bool whole = c == 1 || c == 3;
   html(file, "<h3>");
   html_text(file, layer->name);
-  html(file, " <small>%lld filters of %lld×%lld×%lld", (long long)n, (long long)c, (long long)h, (long long)w);
+  html(file, " <small>%lld filters of %lld×%lld×%lld", (long long)n, (long long)c, (long long)h,
+       (long long)w);
   if (whole && n > MOST_FILTERS) html(file, "; the first %d", MOST_FILTERS);
   if (!whole)
     html(file, "; a row a filter, a column an input channel%s",
@@ -82,6 +88,7 @@ static void write_filter_title(FILE *file, const cnn_layer_info *layer, const cn
 cnn_status filters_write(FILE *file, const struct measured *m) {
   const cnn_net *net = cnn_plan_net(m->study.plan);
   int shown = 0, there = 0;
+  html(file, "<p>Of each filter the smallest weight is black and the largest white.</p>\n");
   for (int i = 0; i < m->layers; i++) {
     const cnn_layer_info *layer = &m->layer[i].layer;
     cnn_weight_info weight;
@@ -91,16 +98,21 @@ cnn_status filters_write(FILE *file, const struct measured *m) {
     html(file, "<div class=\"beside\">\n");
     cnn_status status =
         m->initial ? write_filter_sheet(file, m->initial, &weight, layer->name, "before training") : CNN_OK;
-    if (status == CNN_OK) status = write_filter_sheet(file, m->study.plan, &weight, layer->name, "after training");
+    if (status == CNN_OK)
+      status = write_filter_sheet(file, m->study.plan, &weight, layer->name, "after training");
     html(file, "</div>\n");
     if (status != CNN_OK) return status;
   }
   if (there == 0) html(file, "<p>The network has no convolution, and so no filters.</p>\n");
   if (!m->initial)
-    html(file, "<p class=\"fine\">The model does not say the seed of its first weights, so those before training are not "
-               "known.</p>\n");
+    html(file,
+         "<p class=\"fine\">The model does not say the seed of its first weights, so those before training "
+         "are not "
+         "known.</p>\n");
   if (there > shown)
-    html(file, "<p class=\"fine\">%d more layers have filters: <code>cnn show filters MODEL --layer NAME</code>.</p>\n",
+    html(file,
+         "<p class=\"fine\">%d more layers have filters: <code>cnn show filters MODEL --layer "
+         "NAME</code>.</p>\n",
          there - shown);
   return CNN_OK;
 }
@@ -111,15 +123,16 @@ struct features {
   FILE *file;
   const struct measured *m;
   int64_t index[IMAGES], count;
-  cnn_tensor x, y, maps; /* the images; the network's outputs; of one layer at a time, with room for the largest */
-  float *cut;            /* what is shown of it */
+  cnn_tensor x, y,
+      maps;   /* the images; the network's outputs; of one layer at a time, with room for the largest */
+  float *cut; /* what is shown of it */
 };
 
 /* The first image of each class, then the second, as far as there are any. */
 static cnn_status choose_images(struct features *f) {
   const struct study *s = &f->m->study;
   for (int64_t round = 0; f->count < IMAGES && round < IMAGES; round++)
-    for (int64_t class = 0; f->count < IMAGES && class < s->classes; class++) {
+    for (int64_t class = 0; f->count < IMAGES && class < s->classes; class ++) {
       int64_t wanted = round;
       for (int64_t i = 0; i < s->images; i++) {
         int32_t label;
@@ -188,8 +201,8 @@ static cnn_status write_thumbs(const struct features *f, int64_t h, int64_t w, b
           values[stacked ? (c * f->count * h + n * h + y) * w + x : ((n * s.c + c) * h + y) * w + x] = value;
         }
   if (stacked) tiles.shape = (cnn_shape){1, s.c, f->count * h, w};
-  cnn_status status = write_sheet(f->file, tiles, (cnn_sheet_options){.zoom = 1, .columns = 1, .asis = true},
-                                  "thumbs", "");
+  cnn_status status =
+      write_sheet(f->file, tiles, (cnn_sheet_options){.zoom = 1, .columns = 1, .asis = true}, "thumbs", "");
   free(values);
   return status;
 }
@@ -224,13 +237,14 @@ static cnn_status write_layer_maps(const struct features *f, const cnn_layer_inf
   bool single = s.h == 1 && s.w == 1;
   int64_t limit = single ? MOST_UNITS : MOST_MAPS;
   char shape[TEXT_SIZE], alt[256];
-  snprintf(alt, sizeof alt, "Output of %.100s: a row for each of the %lld images, a column for each %s", layer->name,
-           (long long)f->count, single ? "unit" : "channel");
+  snprintf(alt, sizeof alt, "Output of %.100s: a row for each of the %lld images, a column for each %s",
+           layer->name, (long long)f->count, single ? "unit" : "channel");
   html(f->file, "<h3>");
   html_text(f->file, layer->name);
   html(f->file, " <small>%s %s", layer->kind, shape_text(s, shape));
   if (s.c > limit) html(f->file, "; the first %lld of %lld", (long long)limit, (long long)s.c);
-  html(f->file, "</small></h3>\n<div class=\"wide strip%s\" tabindex=\"0\" role=\"region\" aria-label=\"", single ? " flat" : "");
+  html(f->file, "</small></h3>\n<div class=\"wide strip%s\" tabindex=\"0\" role=\"region\" aria-label=\"",
+       single ? " flat" : "");
   html_text(f->file, alt);
   html(f->file, "\">");
   cnn_status status;
@@ -240,13 +254,16 @@ static cnn_status write_layer_maps(const struct features *f, const cnn_layer_inf
       memcpy(f->cut + n * cut.w, f->maps.data + n * s.c, (size_t)cut.w * sizeof *f->cut);
     status = write_thumbs(f, SQUARE, SQUARE, true);
     if (status == CNN_OK)
-      status = write_sheet(f->file, (cnn_tensor){f->cut, cut}, (cnn_sheet_options){.zoom = SQUARE}, "sheet", alt);
+      status =
+          write_sheet(f->file, (cnn_tensor){f->cut, cut}, (cnn_sheet_options){.zoom = SQUARE}, "sheet", alt);
   } else {
     cnn_tensor cut = cut_maps(f);
     int64_t side = cut.shape.h < cut.shape.w ? cut.shape.h : cut.shape.w, zoom = (TILE + side - 1) / side;
     status = write_thumbs(f, cut.shape.h * zoom, cut.shape.w * zoom, false);
     if (status == CNN_OK)
-      status = write_sheet(f->file, cut, (cnn_sheet_options){.zoom = zoom, .columns = cut.shape.c, .split = true}, "sheet", alt);
+      status =
+          write_sheet(f->file, cut, (cnn_sheet_options){.zoom = zoom, .columns = cut.shape.c, .split = true},
+                      "sheet", alt);
   }
   html(f->file, "</div>\n");
   return status;
@@ -268,7 +285,8 @@ static cnn_status write_images(const struct features *f) {
     for (int64_t c = 1; c < s->classes; c++) best = outputs[c] > outputs[best] ? c : best;
     snprintf(alt, sizeof alt, "Test image %lld", (long long)f->index[n]);
     html(f->file, "<li><figure>");
-    status = html_image(f->file, (cnn_tensor){f->x.data + n * s->pixels, image}, image.w * zoom, image.h * zoom, "pixels", alt);
+    status = html_image(f->file, (cnn_tensor){f->x.data + n * s->pixels, image}, image.w * zoom,
+                        image.h * zoom, "pixels", alt);
     if (status != CNN_OK) return status;
     html(f->file, "<figcaption><b>");
     html_text(f->file, show_class(s->model, label, name));
@@ -295,12 +313,15 @@ static cnn_status write_layers(struct features *f) {
   for (int i = 0; i < f->m->layers && status == CNN_OK; i++) {
     if (!shown[i]) continue;
     int turn = number++;
-    if (count > MOST_LAYERS && turn * MOST_LAYERS / count == (turn - 1) * MOST_LAYERS / count && turn > 0) continue;
+    if (count > MOST_LAYERS && turn * MOST_LAYERS / count == (turn - 1) * MOST_LAYERS / count && turn > 0)
+      continue;
     status = read_layer(f, &f->m->layer[i].layer);
     if (status == CNN_OK) status = write_layer_maps(f, &f->m->layer[i].layer);
   }
   if (count > MOST_LAYERS)
-    html(f->file, "<p class=\"fine\">Of %d layers %d are shown: <code>cnn show features MODEL IMAGE</code> shows all.</p>\n",
+    html(f->file,
+         "<p class=\"fine\">Of %d layers %d are shown: <code>cnn show features MODEL IMAGE</code> shows "
+         "all.</p>\n",
          count, MOST_LAYERS);
   free(shown);
   return status;
@@ -311,6 +332,11 @@ cnn_status features_write(FILE *file, const struct measured *m) {
   cnn_status status = choose_images(&f);
   if (status == CNN_OK) status = run_images(&f);
   if (status == CNN_OK) status = read_layer(&f, &m->layer[0].layer);
+  html(file,
+       "<p>The first image of each class, what the network takes it for, and how surely. Below, what the "
+       "layers make of "
+       "them: a row an image, a column a channel; of each map the smallest value is black and the largest "
+       "white.</p>\n");
   if (status == CNN_OK) status = write_images(&f);
   if (status == CNN_OK) status = write_layers(&f);
   free(f.x.data);
@@ -322,7 +348,8 @@ cnn_status features_write(FILE *file, const struct measured *m) {
 
 /* ---- Mistakes ---- */
 
-static cnn_status write_mistake(FILE *file, const struct study *s, const struct mistake *mistake, float *image) {
+static cnn_status write_mistake(FILE *file, const struct study *s, const struct mistake *mistake,
+                                float *image) {
   char truth[96], guessed[96], alt[256];
   cnn_shape shape = cnn_model_image(s->model);
   int64_t zoom = (96 + shape.h - 1) / shape.h;
@@ -331,15 +358,18 @@ static cnn_status write_mistake(FILE *file, const struct study *s, const struct 
   show_class(s->model, mistake->truth, truth);
   show_class(s->model, mistake->guessed, guessed);
   snprintf(alt, sizeof alt, "Test image %lld", (long long)mistake->index);
-  const char *t = show_class(s->model, mistake->truth, truth), *g = show_class(s->model, mistake->guessed, guessed);
+  const char *t = show_class(s->model, mistake->truth, truth),
+             *g = show_class(s->model, mistake->guessed, guessed);
   html(file, "<li><figure>");
   status = html_image(file, (cnn_tensor){image, shape}, shape.w * zoom, shape.h * zoom, "pixels", alt);
   html(file, "<figcaption><b>");
   html_text(file, t);
   html(file, "</b>, taken for <b>");
   html_text(file, g);
-  html(file, "</b> <span class=\"fine\">%.1f %%, image %lld</span></figcaption></figure></li>\n", 100 * mistake->confidence,
-       (long long)mistake->index);
+  html(file,
+       "</b> <span class=\"fine\">%.1f %%</span><span class=\"fine\">image "
+       "%lld</span></figcaption></figure></li>\n",
+       100 * mistake->confidence, (long long)mistake->index);
   return status;
 }
 
@@ -347,13 +377,17 @@ cnn_status mistakes_write(FILE *file, const struct measured *m) {
   const struct mistakes *mistakes = &m->mistakes;
   char count[32], images[32];
   int64_t shown = mistakes->count < WORST ? mistakes->count : WORST;
-  html(file, "<p>%s of %s images are mistaken%s</p>\n", grouped(mistakes->count, count), grouped(m->study.images, images),
-       mistakes->count == 0 ? "." : shown < mistakes->count ? "; below are those of which the network was surest." : ", the surest first.");
+  html(file, "<p>%s of %s images are mistaken%s</p>\n", grouped(mistakes->count, count),
+       grouped(m->study.images, images),
+       mistakes->count == 0      ? "."
+       : shown < mistakes->count ? "; below are those of which the network was surest."
+                                 : ", the surest first.");
   if (shown == 0) return CNN_OK;
   float *image = malloc((size_t)m->study.pixels * sizeof *image);
   cnn_status status = image ? CNN_OK : CNN_E_MEMORY;
   html(file, "<ul class=\"gallery\">\n");
-  for (int64_t i = 0; i < shown && status == CNN_OK; i++) status = write_mistake(file, &m->study, &mistakes->row[i], image);
+  for (int64_t i = 0; i < shown && status == CNN_OK; i++)
+    status = write_mistake(file, &m->study, &mistakes->row[i], image);
   html(file, "</ul>\n");
   free(image);
   return status;

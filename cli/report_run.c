@@ -1,5 +1,5 @@
-/* The command that repeats a run. A log has the run's options as a file for --config; without one, a model's settings
- * say as much, but for where the data was. */
+/* The command that repeats a run. A log has the run's options as a file for --config; without one, a model's
+ * settings say as much, but for where the data was. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +35,9 @@ static void write_option(FILE *file, const char *name, const char *value) {
 /* Is it what goes without saying? */
 static bool is_usual(const char *key, const char *value) {
   static const char *const usual[][2] = {
-      {"schedule", "constant"}, {"warmup", "0"},   {"decay-biases", "no"},   {"clip-norm", "0"},  {"clip-value", "0"},
-      {"loss", "cross-entropy"}, {"ema", "0"},      {"label-smoothing", "0"}, {"validation", "0"}, {"patience", "0"},
-      {"measure", "loss"}};
+      {"schedule", "constant"}, {"warmup", "0"},           {"decay-biases", "no"}, {"clip-norm", "0"},
+      {"clip-value", "0"},      {"loss", "cross-entropy"}, {"ema", "0"},           {"label-smoothing", "0"},
+      {"validation", "0"},      {"patience", "0"},         {"measure", "loss"}};
   for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
     if (strcmp(usual[i][0], key) == 0 && strcmp(usual[i][1], value) == 0) return true;
   return false;
@@ -104,14 +104,27 @@ static const char *builtin_name(const cnn_model *model) {
 
 /* Only what depends on the settings alone is asked of them; beta1 and its like have no option. */
 static void by_settings(FILE *file, const json_t *settings, const char *data, const cnn_dataset *dataset) {
-  static const char *const rows[][2] = {
-      {"epochs", "epochs"},       {"batch", "batch"},           {"group", "group"},
-      {"optimizer", "optimizer"}, {"lr", "lr"},                 {"momentum", "momentum"},
-      {"schedule", "schedule"},   {"warmup", "warmup"},         {"weight_decay", "weight-decay"},
-      {"decay_biases", "decay-biases"}, {"clip_norm", "clip-norm"}, {"clip_value", "clip-value"},
-      {"loss", "loss"},           {"label_smoothing", "label-smoothing"}, {"ema", "ema"},
-      {"validation", "validation"}, {"patience", "patience"},   {"measure", "measure"},
-      {"augment", "augment"},     {"normalize", "normalize"},   {"weights_seed", "seed"}};
+  static const char *const rows[][2] = {{"epochs", "epochs"},
+                                        {"batch", "batch"},
+                                        {"group", "group"},
+                                        {"optimizer", "optimizer"},
+                                        {"lr", "lr"},
+                                        {"momentum", "momentum"},
+                                        {"schedule", "schedule"},
+                                        {"warmup", "warmup"},
+                                        {"weight_decay", "weight-decay"},
+                                        {"decay_biases", "decay-biases"},
+                                        {"clip_norm", "clip-norm"},
+                                        {"clip_value", "clip-value"},
+                                        {"loss", "loss"},
+                                        {"label_smoothing", "label-smoothing"},
+                                        {"ema", "ema"},
+                                        {"validation", "validation"},
+                                        {"patience", "patience"},
+                                        {"measure", "measure"},
+                                        {"augment", "augment"},
+                                        {"normalize", "normalize"},
+                                        {"weights_seed", "seed"}};
   int64_t images = whole(settings, "images") + whole(settings, "validation");
   write_option(file, "data", data);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -129,8 +142,8 @@ static void by_settings(FILE *file, const json_t *settings, const char *data, co
   }
 }
 
-char *run_command(const cnn_model *model, const char *model_path, const char *data, const cnn_dataset *dataset,
-                  const struct run_log *log, char net_file[256]) {
+char *run_command(const cnn_model *model, const char *model_path, const char *data,
+                  const cnn_dataset *dataset, const struct run_log *log, char net_file[256]) {
   char *text = NULL, *config = NULL;
   size_t size = 0;
   FILE *file = open_memstream(&text, &size);

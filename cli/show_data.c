@@ -93,7 +93,8 @@ static void print_confusion(const struct table *c) {
     putchar('\n');
     for (int64_t i = 0; i < c->study.classes; i++) {
       printf("%-14.14s", show_class(c->study.model, i, name));
-      for (int64_t k = 0; k < c->study.classes; k++) printf(" %6lld", (long long)confusion_cell(&c->counts, i, k));
+      for (int64_t k = 0; k < c->study.classes; k++)
+        printf(" %6lld", (long long)confusion_cell(&c->counts, i, k));
       putchar('\n');
     }
     putchar('\n');
@@ -133,8 +134,10 @@ static cnn_status draw_confusion(const struct table *c, cnn_picture **picture) {
     cnn_picture_text(*picture, cut, 6, left + i * CELL + (CELL - cnn_text_width(cut)) / 2, 0);
     for (int64_t k = 0; k < classes; k++) {
       char number[32] = "";
-      if (confusion_cell(&c->counts, i, k)) snprintf(number, sizeof number, "%lld", (long long)confusion_cell(&c->counts, i, k));
-      draw_cell(*picture, i, k, images ? (double)confusion_cell(&c->counts, i, k) / (double)images : 0, number, top, left);
+      if (confusion_cell(&c->counts, i, k))
+        snprintf(number, sizeof number, "%lld", (long long)confusion_cell(&c->counts, i, k));
+      draw_cell(*picture, i, k, images ? (double)confusion_cell(&c->counts, i, k) / (double)images : 0,
+                number, top, left);
     }
   }
   return CNN_OK;

@@ -34,8 +34,8 @@ static cnn_status check_fit(struct study *s, const char *source) {
 
 cnn_status study_open(const struct study_options *options, struct study *s) {
   cnn_dataset_options of_data = cnn_dataset_defaults();
-  cnn_status status = source_model_plan(options->model, options->inside, 0, options->threads,
-                                        &s->model, &s->plan);
+  cnn_status status =
+      source_model_plan(options->model, options->inside, 0, options->threads, &s->model, &s->plan);
   if (status != CNN_OK) return status;
   of_data.image = cnn_model_image(s->model);
   status = cnn_dataset_open(options->data, &of_data, &s->data);
@@ -60,8 +60,7 @@ cnn_status study_read(struct study *s, int64_t first, int64_t *count) {
   cnn_status status = CNN_OK;
   *count = s->images - first < s->batch ? s->images - first : s->batch;
   for (int64_t n = 0; status == CNN_OK && n < *count; n++)
-    status =
-        cnn_dataset_read(s->data, s->split, first + n, s->x + (s->batch + n) * s->pixels, &s->labels[n]);
+    status = cnn_dataset_read(s->data, s->split, first + n, s->x + (s->batch + n) * s->pixels, &s->labels[n]);
   return status;
 }
 
@@ -164,6 +163,4 @@ static int by_confidence(const void *a, const void *b) {
   return x->index < y->index ? -1 : x->index > y->index;
 }
 
-void mistakes_sort(struct mistakes *m) {
-  qsort(m->row, (size_t)m->count, sizeof *m->row, by_confidence);
-}
+void mistakes_sort(struct mistakes *m) { qsort(m->row, (size_t)m->count, sizeof *m->row, by_confidence); }

@@ -1,4 +1,5 @@
-/* A model at work on a split of a data set: what `cnn show confusion`, `mistakes`, `shift` and `cnn report` share. */
+/* A model at work on a split of a data set: what `cnn show confusion`, `mistakes`, `shift` and `cnn report`
+ * share. */
 #ifndef CLI_STUDY_H
 #define CLI_STUDY_H
 
@@ -14,7 +15,7 @@ struct study {
   cnn_split split;
   int64_t images, classes; /* images: that are looked at */
   int64_t batch, pixels;   /* images of a mini-batch; values of an image */
-  float *x, *y;                    /* a mini-batch of images; of outputs */
+  float *x, *y;            /* a mini-batch of images; of outputs */
   int32_t *labels;
 };
 
@@ -30,7 +31,8 @@ struct study_options {
 cnn_status study_open(const struct study_options *options, struct study *study);
 void study_free(struct study *study);
 
-/* Calls `each` after every mini-batch is predicted: images first .. first + count - 1, their outputs in study->y. */
+/* Calls `each` after every mini-batch is predicted: images first .. first + count - 1, their outputs in
+ * study->y. */
 cnn_status study_run(struct study *study,
                      cnn_status (*each)(void *context, struct study *study, int64_t first, int64_t count),
                      void *context);

@@ -286,10 +286,10 @@ CNN_API cnn_status cnn_plan_backward(cnn_plan *plan, const char *layer, cnn_tens
 
 CNN_API const cnn_net *cnn_plan_net(const cnn_plan *plan);
 
-/* What one layer takes within the plan, a whole batch in one direction, on average over `runs`, on the values that
- * the last cnn_plan_gradient() left; outputs and gradients are overwritten. Training plans made with `keep`.
- * CNN_E_UNSUPPORTED where there is nothing to do: the input; the gradient of weights where none are trained;
- * backward of a last softmax, which is one with the cross-entropy. */
+/* What one layer takes within the plan, a whole batch in one direction, on average over `runs`, on the values
+ * that the last cnn_plan_gradient() left; outputs and gradients are overwritten. Training plans made with
+ * `keep`. CNN_E_UNSUPPORTED where there is nothing to do: the input; the gradient of weights where none are
+ * trained; backward of a last softmax, which is one with the cross-entropy. */
 typedef enum cnn_direction { CNN_FORWARD, CNN_BACKWARD_DATA, CNN_BACKWARD_WEIGHTS } cnn_direction;
 
 CNN_API cnn_status cnn_plan_time(cnn_plan *plan, const char *layer, cnn_direction direction, int64_t runs,
@@ -541,8 +541,8 @@ CNN_API cnn_best cnn_trainer_best(const cnn_trainer *trainer);
 /* Images that the run trains on, or holds back for validation, or tests on. */
 CNN_API int64_t cnn_trainer_images(const cnn_trainer *trainer, cnn_split split);
 
-/* Bytes of plan and trainer together: as cnn_plan_memory() has them, but with all that the options ask for, and
- * with the images that a data set which streams reads ahead (in scratch). */
+/* Bytes of plan and trainer together: as cnn_plan_memory() has them, but with all that the options ask for,
+ * and with the images that a data set which streams reads ahead (in scratch). */
 CNN_API cnn_memory cnn_trainer_memory(const cnn_trainer *trainer);
 
 typedef struct cnn_evaluation {
@@ -614,9 +614,9 @@ CNN_API cnn_status cnn_model_load(const char *path, cnn_model **model);
 CNN_API void cnn_model_free(cnn_model *model);
 
 CNN_API const cnn_net *cnn_model_net(const cnn_model *model);
-CNN_API const char *cnn_model_text(const cnn_model *model); /* its network, as cnn_net_text() has it */
-CNN_API cnn_shape cnn_model_image(const cnn_model *model);              /* as cnn_plan_image() */
-CNN_API const char *cnn_model_settings(const cnn_model *model);         /* "{}" where it has none */
+CNN_API const char *cnn_model_text(const cnn_model *model);     /* its network, as cnn_net_text() has it */
+CNN_API cnn_shape cnn_model_image(const cnn_model *model);      /* as cnn_plan_image() */
+CNN_API const char *cnn_model_settings(const cnn_model *model); /* "{}" where it has none */
 CNN_API const char *cnn_model_class(const cnn_model *model, int index); /* NULL where unnamed */
 /* Of the weights before training: a plan of the model's net with this seed has them. CNN_E_DATA where the
  * settings have no "weights_seed". */

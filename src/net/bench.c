@@ -1,5 +1,5 @@
-/* One layer on random values, run in one direction at a time: what programs of bench/ measure layers with; and a
- * layer of a plan, on the values that stand there, for reports.
+/* One layer on random values, run in one direction at a time: what programs of bench/ measure layers with;
+ * and a layer of a plan, on the values that stand there, for reports.
  *
  * It is a plan of two bricks, an input and the layer, whose rounds run in part (exec_layer()). A layer that
  * is not the first of a network gets its input in channel blocks; so a copy of its class stands here that

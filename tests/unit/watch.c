@@ -54,8 +54,8 @@ static void same_gradients(const cnn_plan *a, const cnn_plan *b) {
   }
 }
 
-/* Every layer and direction: a time, or a refusal where nothing is to be done; the weights stay, so a gradient
- * taken anew is the same. */
+/* Every layer and direction: a time, or a refusal where nothing is to be done; the weights stay, so a
+ * gradient taken anew is the same. */
 static void times_of_layers(void **state) {
   (void)state;
   static const int32_t labels[4] = {0, 3, 1, 2};
@@ -247,7 +247,8 @@ static void refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(same_results), cmocka_unit_test(times_of_layers),
+      cmocka_unit_test(same_results),
+      cmocka_unit_test(times_of_layers),
       cmocka_unit_test(outputs_are_defined),
       cmocka_unit_test(backward_is_the_derivative),
       cmocka_unit_test(refusals),

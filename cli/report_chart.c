@@ -28,7 +28,8 @@ struct chart {
   const char *id, *title, *unit; /* unit: behind each value */
   bool logarithmic;              /* where all values allow it */
   double factor;                 /* of the log's values */
-  int decimals;
+  int digits; /* behind the point; with `significant`, in all */
+  bool significant;
   struct series series[MOST_SERIES]; /* ended by one without a name, or full */
 };
 
@@ -39,6 +40,7 @@ static const struct chart charts[] = {
      true,
      1,
      4,
+     false,
      {{"training", "training", LOG_LOSS},
       {"training, after the epoch", "after", LOG_TRAIN_LOSS},
       {"validation", "validation", LOG_VALIDATION_LOSS},
@@ -49,12 +51,13 @@ static const struct chart charts[] = {
      false,
      100,
      2,
+     false,
      {{"training", "training", LOG_ACCURACY},
       {"training, after the epoch", "after", LOG_TRAIN_ACCURACY},
       {"validation", "validation", LOG_VALIDATION_ACCURACY},
       {"test", "test", LOG_TEST_ACCURACY}}},
-    {"lr", "Learning rate", "", false, 1, 6, {{"learning rate", "training", LOG_LR}}},
-    {"time", "Time of an epoch", " s", false, 1, 1, {{"with its evaluation", "training", LOG_EPOCH_SECONDS}}},
+    {"lr", "Learning rate", "", false, 1, 4, true, {{"learning rate", "training", LOG_LR}}},
+    {"time", "Time of an epoch", " s", false, 1, 1, false, {{"with its evaluation", "training", LOG_EPOCH_SECONDS}}},
 };
 enum { CHARTS = sizeof charts / sizeof *charts };
 
@@ -165,15 +168,23 @@ static void write_curve(FILE *file, const struct run_log *log, const struct char
   }
 }
 
+static void write_value(FILE *file, const struct chart *chart, double value) {
+  if (isfinite(value))
+    html(file, chart->significant ? "%.*g%s" : "%.*f%s", chart->digits, value, chart->unit);
+  else
+    html(file, "–");
+}
+
 /* The same in words, for who does not see it. */
 static void write_label(FILE *file, const struct run_log *log, const struct chart *chart) {
   html(file, "%s over %lld epoch%s", chart->title, (long long)log->epochs, log->epochs == 1 ? "" : "s");
   const char *between = ": ";
   for (int k = 0; k < MOST_SERIES; k++) {
     if (!has_series(log, chart, k)) continue;
-    html(file, "%s%s from %.*f to %.*f%s", between, chart->series[k].name, chart->decimals,
-         value_of(log, chart, &chart->series[k], 0), chart->decimals,
-         value_of(log, chart, &chart->series[k], log->epochs - 1), chart->unit);
+    html(file, "%s%s from ", between, chart->series[k].name);
+    write_value(file, chart, value_of(log, chart, &chart->series[k], 0));
+    html(file, " to ");
+    write_value(file, chart, value_of(log, chart, &chart->series[k], log->epochs - 1));
     between = "; ";
   }
 }
@@ -183,13 +194,9 @@ static void write_readout(FILE *file, const struct run_log *log, const struct ch
   html(file, "<p class=\"readout\"><span class=\"at\">epoch %lld</span>", (long long)log->epochs);
   for (int k = 0; k < MOST_SERIES; k++) {
     if (!has_series(log, chart, k)) continue;
-    double value = value_of(log, chart, &chart->series[k], log->epochs - 1);
     html(file, " <span class=\"key\"><i class=\"swatch %s\"></i>%s <b data-series=\"%d\">",
          chart->series[k].class, chart->series[k].name, k);
-    if (isfinite(value))
-      html(file, chart->decimals > 4 ? "%.*g%s" : "%.*f%s", chart->decimals, value, chart->unit);
-    else
-      html(file, "–");
+    write_value(file, chart, value_of(log, chart, &chart->series[k], log->epochs - 1));
     html(file, "</b></span>");
   }
   html(file, "</p>\n");
@@ -229,7 +236,8 @@ static void write_json(FILE *file, const struct run_log *log) {
     json_open(&out, charts[i].id, '{');
     json_string(&out, "title", charts[i].title);
     json_string(&out, "unit", charts[i].unit);
-    json_integer(&out, "decimals", charts[i].decimals);
+    json_integer(&out, "digits", charts[i].digits);
+    json_raw(&out, "significant", charts[i].significant ? "true" : "false");
     json_open(&out, "series", '{');
     for (int k = 0; k < MOST_SERIES; k++) {
       char key[8];
@@ -252,9 +260,9 @@ static void write_json(FILE *file, const struct run_log *log) {
   html(file, "</script>\n");
 }
 
-static void write_cell(FILE *file, double value, int decimals, double factor, const char *unit) {
+static void write_cell(FILE *file, double value, int digits, double factor, const char *unit) {
   if (isfinite(value))
-    html(file, "<td>%.*f%s", decimals, factor * value, unit);
+    html(file, "<td>%.*f%s", digits, factor * value, unit);
   else
     html(file, "<td>–");
 }
@@ -263,7 +271,7 @@ static void write_table(FILE *file, const struct run_log *log) {
   static const struct {
     const char *title, *unit;
     enum run_log_column column;
-    int decimals;
+    int digits;
     double factor;
   } rows[] = {{"loss", "", LOG_LOSS, 4, 1},
               {"accuracy", " %", LOG_ACCURACY, 2, 100},
@@ -291,7 +299,7 @@ static void write_table(FILE *file, const struct run_log *log) {
     html(file, "<tr><th scope=\"row\">%lld", (long long)i + 1);
     for (int k = 0; k < ROWS; k++)
       if (shown[k])
-        write_cell(file, log->value[rows[k].column][i], rows[k].decimals, rows[k].factor, rows[k].unit);
+        write_cell(file, log->value[rows[k].column][i], rows[k].digits, rows[k].factor, rows[k].unit);
     html(file, "<td>%.6g\n", log->value[LOG_LR][i]);
   }
   html(file, "</tbody></table></div></details>\n");

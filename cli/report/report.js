@@ -14,8 +14,10 @@
     return element;
   };
 
-  const said = ({decimals, unit}, value) =>
-    value === null ? '–' : (decimals > 4 ? String(Number(value.toPrecision(decimals))) : value.toFixed(decimals)) + unit;
+  // As C prints it: 3.5e-07, where JavaScript says 3.5e-7.
+  const significantly = (value, digits) => String(Number(value.toPrecision(digits))).replace(/e([+-])(\d)$/, 'e$10$2');
+  const said = ({digits, significant, unit}, value) =>
+    value === null ? '–' : (significant ? significantly(value, digits) : value.toFixed(digits)) + unit;
   const xOf = epoch => (epochs > 1 ? left + ((right - left) * epoch) / (epochs - 1) : (left + right) / 2);
 
   const views = Object.entries(charts).map(([id, chart]) => {

@@ -28,7 +28,7 @@ struct chart {
   const char *id, *title, *unit; /* unit: behind each value */
   bool logarithmic;              /* where all values allow it */
   double factor;                 /* of the log's values */
-  int digits; /* behind the point; with `significant`, in all */
+  int digits;                    /* behind the point; with `significant`, in all */
   bool significant;
   struct series series[MOST_SERIES]; /* ended by one without a name, or full */
 };
@@ -57,7 +57,14 @@ static const struct chart charts[] = {
       {"validation", "validation", LOG_VALIDATION_ACCURACY},
       {"test", "test", LOG_TEST_ACCURACY}}},
     {"lr", "Learning rate", "", false, 1, 4, true, {{"learning rate", "training", LOG_LR}}},
-    {"time", "Time of an epoch", " s", false, 1, 1, false, {{"with its evaluation", "training", LOG_EPOCH_SECONDS}}},
+    {"time",
+     "Time of an epoch",
+     " s",
+     false,
+     1,
+     1,
+     false,
+     {{"with its evaluation", "training", LOG_EPOCH_SECONDS}}},
 };
 enum { CHARTS = sizeof charts / sizeof *charts };
 

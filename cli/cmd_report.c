@@ -1,6 +1,7 @@
 /* cnn report: one page about a model: its run, what it has learned, where it fails. report.h says which file
  * does what. The page takes its place when it is whole: where anything fails, what was there stays. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -118,6 +119,9 @@ int cmd_report(int argc, char **argv) {
   command_line_parse(&line, argc, argv);
   report.model = options.model = line.word[0];
   options.data = report.data;
+  if (log && strcmp(log, report.out) == 0) usage_error(argv[0], "--out and --log name the same file");
+  if (strcmp(options.model, report.out) == 0) usage_error(argv[0], "--out names the model");
+  signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`: the write fails instead, and says so */
   int result = run(&report, &options, log);
   measured_free(&report.measured);
   run_log_free(&report.log);

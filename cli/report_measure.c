@@ -120,7 +120,7 @@ static void count_dead(struct measured *m) {
 
 static cnn_status look_at_images(struct measured *m) {
   struct pass pass = {.measured = m};
-  int64_t most = 0;
+  int64_t most = 1;
   for (int i = 0; i < m->layers; i++) {
     cnn_shape s = m->layer[i].layer.out;
     if (s.c * s.h * s.w > most) most = s.c * s.h * s.w;

@@ -148,7 +148,7 @@ static cnn_status choose_images(struct features *f) {
 
 static cnn_status run_images(struct features *f) {
   const struct study *s = &f->m->study;
-  int64_t most = 0;
+  int64_t most = 1;
   for (int i = 0; i < f->m->layers; i++) {
     cnn_shape out = f->m->layer[i].layer.out;
     most = out.c * out.h * out.w > most ? out.c * out.h * out.w : most;

@@ -3,8 +3,12 @@
 'use strict';
 (() => {
   const source = document.getElementById('curves');
-  for (const all of ['beforeprint', 'afterprint']) // what is folded up would not be on paper
-    addEventListener(all, () => document.querySelectorAll('details').forEach(one => (one.open = all === 'beforeprint')));
+  let folded = []; // what is folded up would not be on paper
+  addEventListener('beforeprint', () => {
+    folded = [...document.querySelectorAll('details:not([open])')];
+    folded.forEach(one => (one.open = true));
+  });
+  addEventListener('afterprint', () => folded.forEach(one => (one.open = false)));
   if (!source) return;
   const {epochs, left, right, top, bottom, charts} = JSON.parse(source.textContent);
   const SVG = 'http://www.w3.org/2000/svg';

@@ -371,6 +371,17 @@ class OfARun(Report):
         refuse(".", r"'.' is a folder; name a file in it")
         refuse("", r"the file's name is empty")
         refuse("/dev/null", r"'/dev/null' is not a regular file")
+        words = ["report", "run.safetensors", "--data", self.data, "--log", "run.jsonl", "-o"]
+        for taken, why in ("run.jsonl", "--out and --log name the same file"), ("run.safetensors", "--out names the model"):
+            done = run(*words, taken, cwd=self.cwd)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(why, done.stderr)
+        before = sorted(os.listdir(self.cwd))
+        done = subprocess.run(["bash", "-c", 'ulimit -f 8; exec "$0" "$@"', PROGRAM, *words, "full.html"], capture_output=True,
+                              text=True, timeout=60, cwd=self.cwd)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("'full.html' cannot be written: File too large", done.stderr)
+        self.assertEqual(sorted(os.listdir(self.cwd)), before)
 
     def test_the_file_is_one_that_others_can_read(self):
         self.report("run.safetensors")
@@ -463,6 +474,23 @@ class OfModelsMadeByHand(Report):
         page = self.report("flat.safetensors")
         self.assertIn("has no convolution", page.by_id["filters"])
         self.assertIn("No layer can saturate", page.by_id["findings-list"])
+        with open(self.path("crop.net"), "w") as file:
+            file.write("input shape=1x3x3\nconv filters=2 kernel=2\nrelu\naffine units=3\n")
+        self.ok("train", "crop.net", "--data", self.data, "--epochs", "1", "--batch", "20", "--augment", "crop=4", "--normalize",
+                "channel", "--loss", "mse", "--out", "crop.safetensors", "--log", "crop.jsonl")
+        page = self.report("crop.safetensors", "--log", "crop.jsonl")
+        self.assertEqual(page.column("layer-table", "output")["input1"], "1x3x3")
+        for name in "a.bin", "b.bin":
+            with open(self.path(name), "wb") as file:
+                for i in range(20):
+                    file.write(bytes([i % 10]) + bytes((25 * (i % 10) + k) % 256 for k in range(3072)))
+        with open(self.path("colour.net"), "w") as file:
+            file.write("input shape=3x32x32\nconv filters=40 kernel=3 stride=2 pad=1 round=floor\nrelu\ndropout\naffine units=10\n")
+        self.ok("train", "colour.net", "--data", "a.bin,b.bin", "--epochs", "1", "--out", "colour.safetensors")
+        page = self.report("colour.safetensors", data="a.bin,b.bin")
+        self.assertIn("conv 40x16x16; the first 32 of 40", page.by_id["features"])
+        self.assertIn("airplane", page.by_id["confusion"])
+        self.assertNotIn("dropout1", page.by_id["features"])
         deep = "input shape=1x4x4\n" + "conv filters=20 kernel=3 pad=1 init=he\nbatchnorm\nrelu\n" * 8 + "affine units=3\nsoftmax\n"
         with open(self.path("deep.net"), "w") as file:
             file.write(deep)

@@ -248,11 +248,12 @@ static cnn_status measure_gradients(struct measured *m) {
 static cnn_status clock_layer(struct measured *m, const char *layer, cnn_direction direction,
                               double *seconds) {
   enum { ROUNDS = 3 };
+  static const double ROUND = 0.004; /* seconds */
   double once, least = INFINITY;
   cnn_status status = cnn_plan_time(m->study.plan, layer, direction, 1, &once);
   *seconds = NAN;
   if (status == CNN_E_UNSUPPORTED) return CNN_OK;
-  int64_t runs = once > 0.01 ? 1 : once > 1e-6 ? (int64_t)(0.01 / once) + 1 : 1000;
+  int64_t runs = once > ROUND ? 1 : once > 1e-6 ? (int64_t)(ROUND / once) + 1 : 1000;
   for (int round = 0; status == CNN_OK && round < ROUNDS; round++) {
     double took;
     status = cnn_plan_time(m->study.plan, layer, direction, runs, &took);

@@ -202,7 +202,8 @@ static struct layout lay_out(const struct excite *e) {
 static cnn_status draw_channel(const struct excite *e, const struct layout *l, int64_t channel,
                                cnn_picture *sheet, int64_t top, int64_t left) {
   char number[32];
-  snprintf(number, sizeof number, "%lld", (long long)(e->first + channel));
+  int64_t k = e->first + channel;
+  snprintf(number, sizeof number, "%lld", (long long)k);
   if (l->number)
     cnn_picture_text(sheet, number, top + CNN_TEXT_HEIGHT + (l->ascent_high - 2 * CNN_TEXT_HEIGHT) / 2, left,
                      0);

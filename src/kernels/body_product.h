@@ -224,8 +224,8 @@ static void product_columns(const struct product *p, struct tile *t, int64_t v, 
   deal_rows(t, p->rows, tile_rows[take], tiles[take]);
 }
 
-/* Vectors that the next tiles take, of so many that are left: 4 and 3, as long as that goes, where tiles of so
- * many are the fastest: 9 are 3 + 3 + 3, 7 are 3 + 4. */
+/* Vectors that the next tiles take, of so many that are left: 4 and 3, as long as that goes, where tiles of
+ * so many are the fastest: 9 are 3 + 3 + 3, 7 are 3 + 4. */
 static int next_vectors(int64_t left, int most, bool few) {
   if (few) return left >= most ? most : left >= 2 ? 2 : 1;
   if (left > 2 && most == 4) return left % 4 ? 3 : 4;

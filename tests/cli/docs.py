@@ -3,7 +3,7 @@
 and pictures that they name are there; both languages have the same commands; every figure of the chapter has its place.
 
 Called by CTest: docs.py PROGRAM. A line a check and `N passed, N failed`; exit code 1 where one failed. Commands that
-need MNIST are left out where it is not there. Models are trained for moments here: what depends on how well they
+need a data set are left out where it is not there. Models are trained for moments here: what depends on how well they
 learned is run, not compared."""
 import os
 import re
@@ -89,11 +89,12 @@ def run(words):
     return done.returncode, done.stdout.splitlines()
 
 
-def type_again(path, typed, want, has_mnist):
+def type_again(path, typed, want, sets):
     words = shlex.split(typed)
     if LEFT_OUT.match(typed) or words[0] not in ("cnn", "cat") and not typed.startswith("build/examples/"):
         return
-    if not has_mnist and re.search(r"mnist|safetensors|\.png\b", typed) or ">" in typed:
+    needed = "fashion-mnist" if "fashion" in typed else "mnist"
+    if needed not in sets and re.search(r"mnist|safetensors|\.png\b", typed) or ">" in typed:
         return
     if words[0] == "cnn":
         words[0] = PROGRAM
@@ -121,21 +122,24 @@ def write_png(path, size, pixels):
 
 
 def prepare():
-    """The models, much shorter trained, and the picture that the texts take to be there. False without MNIST."""
+    """The models, much shorter trained, and the picture that the texts take to be there. The data sets there are."""
     Path("examples").symlink_to(SOURCE / "examples")
     Path("build").mkdir()
-    where = run([PROGRAM, "data", "verify", "mnist"])
-    if where[0] != 0:
-        print("MNIST is not there: commands that need it are left out")
-        return False
-    for net, model in (("simple-conv-net", "build/simple-conv-net.safetensors"), ("deep-conv-net", "deep.safetensors"),
-                       ("examples/no-pooling.net", "no-pooling.safetensors")):
-        code, said = run([PROGRAM, "train", net, "--data", "mnist", "--epochs", "1", "--limit", "1000", "--out", model])
-        report(f"a model of {net}", None if code == 0 else said[-1])
-    folder = Path(re.search(r"in (/.*mnist)$", where[1][-1]).group(1))
-    seven = (folder / "t10k-images-idx3-ubyte").read_bytes()[16:16 + 784]
-    write_png(Path("seven.png"), 28, seven)
-    return True
+    found = {name: run([PROGRAM, "data", "verify", name]) for name in ("mnist", "fashion-mnist")}
+    sets = [name for name, (code, _) in found.items() if code == 0]
+    for name in found.keys() - sets:
+        print(f"{name} is not there: commands that need it are left out")
+    for net, data, model in (("simple-conv-net", "mnist", "build/simple-conv-net.safetensors"),
+                             ("examples/no-pooling.net", "mnist", "no-pooling.safetensors"),
+                             ("deep-conv-net", "mnist", "deep.safetensors"),
+                             ("deep-conv-net", "fashion-mnist", "fashion.safetensors")):
+        if data in sets:
+            code, said = run([PROGRAM, "train", net, "--data", data, "--epochs", "1", "--limit", "1000", "--out", model])
+            report(f"a model of {net} on {data}", None if code == 0 else said[-1])
+    if "mnist" in sets:
+        folder = Path(re.search(r"in (/.*mnist)$", found["mnist"][1][-1]).group(1))
+        write_png(Path("seven.png"), 28, (folder / "t10k-images-idx3-ubyte").read_bytes()[16:16 + 784])
+    return sets
 
 
 def main():
@@ -149,10 +153,10 @@ def main():
         report(f"{path}: all figures", lacking and f"no Figure 7-{lacking[0]}")
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)
-        has_mnist = prepare()
+        sets = prepare()
         for path, _ in PAIRS:
             for typed, want in commands(path):
-                type_again(path, typed, want, has_mnist)
+                type_again(path, typed, want, sets)
         os.chdir("/")
     print(f"{passed} passed, {failed} failed")
     return failed > 0

@@ -116,14 +116,34 @@ cnn_status seen_output(const struct seen *seen, const char *layer, cnn_tensor *o
   return status;
 }
 
-/* The weight of a layer's filters: four dimensions, or the three of table-conv. */
-static bool has_filters(const cnn_net *net, const cnn_layer_info *layer, cnn_weight_info *weight) {
+bool has_filters(const cnn_net *net, const cnn_layer_info *layer, cnn_weight_info *weight) {
   char name[160];
   snprintf(name, sizeof name, "%s.weight", layer->name);
   for (int w = 0; w < cnn_net_weight_count(net); w++)
     if (cnn_net_weight(net, w, weight) == CNN_OK && weight->dims >= 3 && strcmp(weight->name, name) == 0)
       return true;
   return false;
+}
+
+cnn_status read_filters(const cnn_plan *plan, const cnn_weight_info *weight, cnn_tensor *filters) {
+  bool table = weight->dims == 3;
+  cnn_tensor result = {.shape = {weight->dim[0], table ? 1 : weight->dim[1], weight->dim[table ? 1 : 2],
+                                 weight->dim[table ? 2 : 3]}};
+  cnn_status status = allocate(&result);
+  if (status == CNN_OK) status = cnn_plan_get_weight(plan, weight->name, result.data, weight->count);
+  if (status == CNN_OK)
+    *filters = result;
+  else
+    free(result.data);
+  return status;
+}
+
+cnn_status initial_plan(const cnn_model *model, cnn_plan **plan) {
+  cnn_plan_options options = cnn_plan_defaults();
+  options.mode = CNN_INFER;
+  options.batch = options.threads = 1;
+  cnn_status status = cnn_model_seed(model, &options.seed);
+  return status == CNN_OK ? cnn_plan_new(cnn_model_net(model), &options, plan) : status;
 }
 
 cnn_status find_filters(const cnn_plan *plan, const char *name, cnn_layer_info *layer, cnn_tensor *filters) {
@@ -145,16 +165,7 @@ cnn_status find_filters(const cnn_plan *plan, const char *name, cnn_layer_info *
       fail_with("the network has no layer with filters; `cnn show features` and `why` work without");
     exit(EXIT_FAILURE);
   }
-  bool table = weight.dims == 3;
-  cnn_tensor result = {.shape = {weight.dim[0], table ? 1 : weight.dim[1], weight.dim[table ? 1 : 2],
-                                 weight.dim[table ? 2 : 3]}};
-  status = allocate(&result);
-  if (status == CNN_OK) status = cnn_plan_get_weight(plan, weight.name, result.data, weight.count);
-  if (status == CNN_OK)
-    *filters = result;
-  else
-    free(result.data);
-  return status;
+  return read_filters(plan, &weight, filters);
 }
 
 void to_probabilities(const cnn_plan *plan, float *outputs, int64_t count) {

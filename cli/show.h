@@ -49,6 +49,14 @@ void keep_middle(cnn_tensor *x, cnn_shape in);
 /* The output of a layer for that image: free() its data. */
 cnn_status seen_output(const struct seen *seen, const char *layer, cnn_tensor *output);
 
+/* Whether a layer has filters: then their weight, of four dimensions, or the three of table-conv. The weights
+ * themselves: free() their data. */
+bool has_filters(const cnn_net *net, const cnn_layer_info *layer, cnn_weight_info *weight);
+cnn_status read_filters(const cnn_plan *plan, const cnn_weight_info *weight, cnn_tensor *filters);
+
+/* A plan with the weights as they were before training. CNN_E_DATA where the model does not say the seed. */
+cnn_status initial_plan(const cnn_model *model, cnn_plan **plan);
+
 /* The first layer that has filters, or the one of that name: its weights, free() their data. */
 cnn_status find_filters(const cnn_plan *plan, const char *name, cnn_layer_info *layer, cnn_tensor *filters);
 

@@ -30,11 +30,7 @@ static cnn_status filter_sheet(const struct show *show, const cnn_plan *plan, co
 static cnn_status initial_sheet(const struct show *show, const cnn_model *model, cnn_picture **sheet) {
   cnn_plan *plan = NULL;
   cnn_layer_info layer;
-  cnn_plan_options options = cnn_plan_defaults();
-  options.mode = CNN_INFER;
-  options.batch = options.threads = 1;
-  cnn_status status = cnn_model_seed(model, &options.seed);
-  if (status == CNN_OK) status = cnn_plan_new(cnn_model_net(model), &options, &plan);
+  cnn_status status = initial_plan(model, &plan);
   if (status == CNN_OK) status = filter_sheet(show, plan, ", before training", sheet, &layer);
   cnn_plan_free(plan);
   return status;

@@ -286,6 +286,15 @@ CNN_API cnn_status cnn_plan_backward(cnn_plan *plan, const char *layer, cnn_tens
 
 CNN_API const cnn_net *cnn_plan_net(const cnn_plan *plan);
 
+/* What one layer takes within the plan, a whole batch in one direction, on average over `runs`, on the values
+ * that the last cnn_plan_gradient() left; outputs and gradients are overwritten. Training plans made with
+ * `keep`. CNN_E_UNSUPPORTED where there is nothing to do: the input; the gradient of weights where none are
+ * trained; backward of a last softmax, which is one with the cross-entropy. */
+typedef enum cnn_direction { CNN_FORWARD, CNN_BACKWARD_DATA, CNN_BACKWARD_WEIGHTS } cnn_direction;
+
+CNN_API cnn_status cnn_plan_time(cnn_plan *plan, const char *layer, cnn_direction direction, int64_t runs,
+                                 double *seconds);
+
 /* Of one image that the plan takes (n is 1): its network's input or, after training with "crop=SIZE", larger:
  * then cnn_plan_forward() takes images of either size, and the middle of the larger ones. */
 CNN_API cnn_shape cnn_plan_image(const cnn_plan *plan);
@@ -309,8 +318,6 @@ CNN_API cnn_status cnn_gradcheck(const cnn_net *net, uint64_t seed,
 
 /* One layer alone, on N(0, 1) values, to be measured: images are shared out among threads as a training
  * plan does it. What layers derive from weights is derived before, in cnn_bench_new(). */
-typedef enum cnn_direction { CNN_FORWARD, CNN_BACKWARD_DATA, CNN_BACKWARD_WEIGHTS } cnn_direction;
-
 typedef struct cnn_bench cnn_bench;
 
 /* layer, config: as for cnn_net_add(). in: the shape of its input, in.n images. first: it reads the
@@ -607,8 +614,9 @@ CNN_API cnn_status cnn_model_load(const char *path, cnn_model **model);
 CNN_API void cnn_model_free(cnn_model *model);
 
 CNN_API const cnn_net *cnn_model_net(const cnn_model *model);
-CNN_API cnn_shape cnn_model_image(const cnn_model *model);              /* as cnn_plan_image() */
-CNN_API const char *cnn_model_settings(const cnn_model *model);         /* "{}" where it has none */
+CNN_API const char *cnn_model_text(const cnn_model *model);     /* its network, as cnn_net_text() has it */
+CNN_API cnn_shape cnn_model_image(const cnn_model *model);      /* as cnn_plan_image() */
+CNN_API const char *cnn_model_settings(const cnn_model *model); /* "{}" where it has none */
 CNN_API const char *cnn_model_class(const cnn_model *model, int index); /* NULL where unnamed */
 /* Of the weights before training: a plan of the model's net with this seed has them. CNN_E_DATA where the
  * settings have no "weights_seed". */

@@ -392,6 +392,8 @@ void cnn_model_free(cnn_model *model) {
 
 const cnn_net *cnn_model_net(const cnn_model *model) { return model->net; }
 
+const char *cnn_model_text(const cnn_model *model) { return cnn_net_text(model->net); }
+
 cnn_shape cnn_model_image(const cnn_model *model) { return model->image; }
 
 const char *cnn_model_settings(const cnn_model *model) {

@@ -44,8 +44,8 @@ static cnn_tensor cut_filters(cnn_tensor filters, float *values) {
   if (cut.c > s.c) cut.c = s.c;
   cnn_tensor result = {values, cut};
   for (int64_t n = 0; n < cut.n; n++)
-    memcpy(values + n * cut.c * s.h * s.w, filters.data + n * s.c * s.h * s.w,
-           (size_t)(cut.c * s.h * s.w) * sizeof *values);
+    memmove(values + n * cut.c * s.h * s.w, filters.data + n * s.c * s.h * s.w,
+            (size_t)(cut.c * s.h * s.w) * sizeof *values);
   return result;
 }
 

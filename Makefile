@@ -70,12 +70,12 @@ clean: ## remove what was built
 test-sanitize: ## all tests under the address and undefined behaviour sanitizers, in build-asan/
 	$(call configure,build-asan,-DCMAKE_BUILD_TYPE=Debug -DCNN_SANITIZE=address$(comma)undefined -DCNN_TESTS=ON)
 	$(call compile,build-asan)
-	$(call check,build-asan)
+	$(call check,build-asan) -j $(JOBS)
 
 build-clang: ## compile with clang and run the unit tests, in build-clang/
 	$(call configure,build-clang,-DCMAKE_C_COMPILER=clang -DCNN_TESTS=ON)
 	$(call compile,build-clang)
-	$(call check,build-clang) -L unit
+	$(call check,build-clang) -j $(JOBS) -L unit
 
 test-aarch64: ## install what is missing, cross-compile, unit tests under qemu, the same bits as here
 	@tools/install-deps build data aarch64

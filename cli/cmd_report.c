@@ -1,80 +1,36 @@
 /* cnn report: one page about a model: its run, what it has learned, where it fails. report.h says which file
  * does what. The page takes its place when it is whole: where anything fails, what was there stays. */
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "commands.h"
 #include "options.h"
 #include "output.h"
+#include "replacement.h"
 #include "report.h"
 #include "show.h"
 
-enum { PATH_SIZE = 4096 };
-
-/* Opens a file beside `path` that takes its place in the end; temporary[] is its name. */
-static FILE *open_beside(const char *path, char temporary[PATH_SIZE]) {
-  struct stat status;
-  size_t length = strlen(path);
-  if (length == 0) return fail_with("--out: the file's name is empty"), NULL;
-  if (path[length - 1] == '/' || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
-    return fail_with("--out: '%s' is a folder; name a file in it", path), NULL;
-  if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-    return fail_with("--out: '%s' is not a regular file", path), NULL;
-  if (stat(path, &status) == 0 && access(path, W_OK) != 0)
-    return fail_with("--out: '%s' cannot be replaced: %s", path, strerror(errno)), NULL;
-  if (snprintf(temporary, PATH_SIZE, "%s.XXXXXX", path) >= PATH_SIZE)
-    return fail_with("--out: the name is longer than %d bytes", PATH_SIZE - 8), NULL;
-  int file = mkstemp(temporary);
-  FILE *stream = file < 0 ? NULL : fdopen(file, "w");
-  if (!stream) fail_with("--out: '%s' cannot be written: %s", path, strerror(errno));
-  if (!stream && file >= 0) close(file), unlink(temporary);
-  return stream;
-}
-
-/* As any file that a program makes: mkstemp() lets only its owner read it. */
-static mode_t usual_mode(const char *path) {
-  struct stat status;
-  if (stat(path, &status) == 0) return status.st_mode & 07777;
-  mode_t mask = umask(0);
-  umask(mask);
-  return 0666 & ~mask;
-}
-
-static int finish(FILE *file, const char *temporary, const char *path) {
-  int64_t size = ftell(file);
-  bool failed = fflush(file) != 0 || ferror(file) || fchmod(fileno(file), usual_mode(path)) != 0;
-  int error = errno;
-  if (fclose(file) != 0 && !failed) failed = true, error = errno;
-  if (!failed && rename(temporary, path) != 0) failed = true, error = errno;
-  if (failed) return fail_with("--out: '%s' cannot be written: %s", path, strerror(error));
-  char text[TEXT_SIZE];
-  printf("%s: the report, %s, for any browser\n", path, size_text(size, text));
-  return EXIT_SUCCESS;
-}
-
 /* So that nothing is computed for a page that cannot be written. */
 static int try_out(const char *path) {
-  char temporary[PATH_SIZE];
-  FILE *file = open_beside(path, temporary);
-  if (!file) return EXIT_FAILURE;
-  fclose(file);
-  unlink(temporary);
+  struct replacement trial;
+  if (replacement_open(&trial, path) != EXIT_SUCCESS) return EXIT_FAILURE;
+  replacement_drop(&trial);
   return EXIT_SUCCESS;
 }
 
 static int write_report(const struct report *report) {
-  char temporary[PATH_SIZE];
-  FILE *file = open_beside(report->out, temporary);
-  if (!file) return EXIT_FAILURE;
-  cnn_status status = page_write(file, report);
-  int result = status == CNN_OK ? finish(file, temporary, report->out) : show_result(status);
-  if (status != CNN_OK) fclose(file);
-  if (result != EXIT_SUCCESS) unlink(temporary);
-  return result;
+  struct replacement page;
+  int64_t size;
+  char text[TEXT_SIZE];
+  if (replacement_open(&page, report->out) != EXIT_SUCCESS) return EXIT_FAILURE;
+  cnn_status status = page_write(page.file, report);
+  if (status != CNN_OK) {
+    replacement_drop(&page);
+    return show_result(status);
+  }
+  if (replacement_finish(&page, &size) != EXIT_SUCCESS) return EXIT_FAILURE;
+  printf("%s: the report, %s, for any browser\n", report->out, size_text(size, text));
+  return EXIT_SUCCESS;
 }
 
 static int run(struct report *report, const struct study_options *options, const char *log) {
@@ -121,7 +77,6 @@ int cmd_report(int argc, char **argv) {
   options.data = report.data;
   if (log && strcmp(log, report.out) == 0) usage_error(argv[0], "--out and --log name the same file");
   if (strcmp(options.model, report.out) == 0) usage_error(argv[0], "--out names the model");
-  signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`: the write fails instead, and says so */
   int result = run(&report, &options, log);
   measured_free(&report.measured);
   run_log_free(&report.log);

@@ -3,6 +3,7 @@
  * Exit codes: 0, 1 failure (one sentence on standard error), 2 wrong usage. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,7 @@ static void close_output(void) {
 
 int main(int argc, char **argv) {
   fill_standard_streams();
+  signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`: the write fails instead, and says so */
   if (atexit(close_output) != 0) return fail_with("out of memory");
   if (argc < 2) usage_error("cnn", "COMMAND is missing");
   const char *word = argv[1];

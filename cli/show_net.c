@@ -4,13 +4,13 @@
  *
  *     lanes of branches | boxes | blocks and shapes
  */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "output.h"
+#include "replacement.h"
 #include "show.h"
 #include "source.h"
 
@@ -200,15 +200,15 @@ static int write_drawing(struct drawing *d, const char *name, const char *path) 
   }
   struct branch *branches = calloc((size_t)wires + 1, sizeof *branches);
   if (!branches) return fail_with("out of memory");
-  d->file = fopen(path, "w");
-  if (!d->file) {
+  struct replacement drawing;
+  if (replacement_open(&drawing, path) != EXIT_SUCCESS) {
     free(branches);
-    return fail_with("cannot write '%s': %s", path, strerror(errno));
+    return EXIT_FAILURE;
   }
+  d->file = drawing.file;
   draw_all(d, name, branches, find_branches(d, branches));
   free(branches);
-  bool failed = ferror(d->file);
-  if (fclose(d->file) != 0 || failed) return fail_with("cannot write '%s': %s", path, strerror(errno));
+  if (replacement_finish(&drawing, NULL) != EXIT_SUCCESS) return EXIT_FAILURE;
   printf("%s: %d layers of %s\n", path, d->count, name);
   return EXIT_SUCCESS;
 }

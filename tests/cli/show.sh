@@ -200,6 +200,10 @@ check 'a layer without filters' 1 "'relu1' has no filters" show filters rows.saf
 check 'a layer that is not there' 1 "did you mean 'c1'" show features rows.safetensors left.png --layer c2
 check 'a class that is not there' 1 "no class '3'" show why rows.safetensors left.png --class 3
 check 'an image beyond the last' 1 '12' show features rows.safetensors --data $wrong --index 12
+cp net.svg kept.svg
+(ulimit -f 1 && timeout 120 "$program" show net resnet20 --out net.svg >out 2>err)
+[[ $? == 1 ]] && grep -q "'net.svg' cannot be written" err && cmp -s net.svg kept.svg && [[ $(echo net.svg*) == net.svg ]]
+report 'a drawing that the disk has no room for leaves what was there' $?
 check 'a file that cannot be written' 1 'nowhere/n.svg' show net lenet5 --out nowhere/n.svg
 
 echo "$passed passed, $failed failed"

@@ -7,16 +7,7 @@
 #include "options.h"
 #include "output.h"
 #include "source.h"
-
-/* Class 3 of the model and class 3 of the data should be the same thing; say so where they are not. */
-static void compare_classes(const cnn_model *model, const cnn_dataset *data) {
-  for (int i = 0; i < cnn_dataset_classes(data); i++) {
-    const char *ours = cnn_model_class(model, i), *theirs = cnn_dataset_class(data, i);
-    if (!ours || !theirs || strcmp(ours, theirs) == 0) continue;
-    fprintf(stderr, "cnn: warning: class %d is '%s' to the model and '%s' in the data\n", i, ours, theirs);
-    return;
-  }
-}
+#include "study.h"
 
 static cnn_status evaluate(const char *path, const char *source, cnn_split split, int64_t batch,
                            int64_t threads, int64_t limit, int64_t memory, const char *tta,
@@ -32,7 +23,7 @@ static cnn_status evaluate(const char *path, const char *source, cnn_split split
     status = cnn_dataset_open(source, &options, &data);
   }
   if (status == CNN_OK) {
-    compare_classes(model, data);
+    warn_of_classes(model, data);
     status = cnn_evaluate_tta(plan, data, split, limit, tta, evaluation);
   }
   cnn_dataset_free(data);

@@ -7,17 +7,19 @@
 #include "options.h"
 #include "output.h"
 
-static int show_all(void) {
-  for (int i = 0; i < cnn_layer_class_count(); i++) {
-    cnn_layer_class_info layer = cnn_layer_class_get(i);
-    printf("%-10s %s\n", layer.name, layer.summary);
-  }
-  return EXIT_SUCCESS;
-}
-
 static int larger(int width, const char *text) {
   int length = (int)strlen(text);
   return length > width ? length : width;
+}
+
+static int show_all(void) {
+  int width = 0;
+  for (int i = 0; i < cnn_layer_class_count(); i++) width = larger(width, cnn_layer_class_get(i).name);
+  for (int i = 0; i < cnn_layer_class_count(); i++) {
+    cnn_layer_class_info layer = cnn_layer_class_get(i);
+    printf("%-*s  %s\n", width, layer.name, layer.summary);
+  }
+  return EXIT_SUCCESS;
 }
 
 static void show_params(int index, int params) {

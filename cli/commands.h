@@ -12,6 +12,7 @@ int cmd_layers(int argc, char **argv);
 int cmd_data(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 
 #endif

@@ -28,6 +28,7 @@ static const struct command commands[] = {
     {"layers", "list the kinds of layer, or one kind's parameters", cmd_layers},
     {"data", "list, fetch or verify the data sets, or show images", cmd_data},
     {"show", "pictures of filters, feature maps, mistakes and networks", cmd_show},
+    {"report", "write one page about a model: curves, filters, mistakes, layers", cmd_report},
     {"bench", "measure images a second and the share of the machine's peak", cmd_bench},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -13,7 +13,7 @@
 
 #include "cnn.h"
 
-enum { FIRST_KEY = 256, HELP_SIZE = 256, LONGEST_NAME = 64 };
+enum { OUT_KEY = 'o' /* --out is -o too */, FIRST_KEY = 256, HELP_SIZE = 256, LONGEST_NAME = 64 };
 
 /* argp's own options, which the search for unknown names must know. */
 static const struct option_row argp_rows[] = {{.name = "help"},
@@ -201,6 +201,7 @@ struct parse {
   struct command_line *line;
   bool in_file[MOST_OPTIONS];
   char *first[2]; /* the first word, by a file */
+  int out;        /* the row of --out */
 };
 
 /* ---- Files of options ---- */
@@ -320,9 +321,10 @@ bool config_write(FILE *file, const struct option_row *rows, const char *const *
 static error_t parse_one(int key, char *text, struct argp_state *state) {
   struct parse *parse = state->input;
   struct command_line *line = parse->line;
-  if (key >= FIRST_KEY && key < FIRST_KEY + MOST_OPTIONS) {
-    const struct option_row *row = &line->rows[key - FIRST_KEY];
-    enum option_place *place = &line->place[key - FIRST_KEY];
+  int index = key == OUT_KEY ? parse->out : key - FIRST_KEY;
+  if (index >= 0 && index < MOST_OPTIONS) {
+    const struct option_row *row = &line->rows[index];
+    enum option_place *place = &line->place[index];
     if (row->kind == OPTION_CONFIG && *place == OPTION_ON_LINE)
       usage_error(state->name, "--%s is given twice", row->name);
     *place = OPTION_ON_LINE;
@@ -388,11 +390,15 @@ void command_line_parse(struct command_line *line, int argc, char **argv) {
   struct argp_option table[MOST_OPTIONS + 2];
   int rows = 0;
   memset(table, 0, sizeof table);
+  static struct parse parse; /* static: line->word may point into it */
+  parse = (struct parse){.line = line};
   for (; line->rows && line->rows[rows].name && rows < MOST_OPTIONS; rows++) {
     const struct option_row *row = &line->rows[rows];
+    bool out = strcmp(row->name, "out") == 0;
+    if (out) parse.out = rows;
     write_help(row, help[rows], HELP_SIZE);
     table[rows] = (struct argp_option){.name = row->name,
-                                       .key = FIRST_KEY + rows,
+                                       .key = out ? OUT_KEY : FIRST_KEY + rows,
                                        .arg = row->argument,
                                        .doc = help[rows],
                                        .group = rows + 1};
@@ -406,8 +412,6 @@ void command_line_parse(struct command_line *line, int argc, char **argv) {
   argp_program_version_hook = print_version;
   setenv("ARGP_HELP_FMT", "dup-args-note=0,opt-doc-col=24,rmargin=110", 0);
   struct argp argp = {.options = table, .parser = parse_one, .args_doc = line->words, .doc = about};
-  static struct parse parse; /* static: line->word may point into it */
-  parse = (struct parse){.line = line};
   line->count = 0;
   memset(line->place, 0, sizeof line->place);
   error_t error = argp_parse(&argp, argc, argv, 0, NULL, &parse);

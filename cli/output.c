@@ -80,8 +80,23 @@ double now_seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* The length of the UTF-8 character at s, 0 where there is none. */
-static size_t utf8_length(const unsigned char *s) {
+char *base64(const unsigned char *bytes, size_t count, char *out) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  for (size_t i = 0; i < count; i += 3) {
+    size_t left = count - i;
+    unsigned bits = (unsigned)bytes[i] << 16;
+    if (left > 1) bits |= (unsigned)bytes[i + 1] << 8;
+    if (left > 2) bits |= bytes[i + 2];
+    *out++ = digits[bits >> 18];
+    *out++ = digits[bits >> 12 & 63];
+    *out++ = left > 1 ? digits[bits >> 6 & 63] : '=';
+    *out++ = left > 2 ? digits[bits & 63] : '=';
+  }
+  *out = '\0';
+  return out;
+}
+
+size_t utf8_length(const unsigned char *s) {
   static const struct {
     unsigned char mask, lead;
     unsigned long least;

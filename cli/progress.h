@@ -23,8 +23,8 @@ struct progress {
 
 void progress_init(struct progress *progress);
 
-/* --plot: curves of loss and accuracy for a run of so many epochs. On a terminal they are drawn anew after each epoch,
- * below its line; elsewhere once, by progress_end(). False where memory is short. */
+/* --plot: curves of loss and accuracy for a run of so many epochs. On a terminal they are drawn anew after
+ * each epoch, below its line; elsewhere once, by progress_end(). False where memory is short. */
 bool progress_plot(struct progress *progress, int64_t epochs);
 
 /* The trainer's callback; context is a struct progress. Allocates nothing. */

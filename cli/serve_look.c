@@ -148,26 +148,6 @@ static cnn_status find_saliency(struct look *look) {
 
 /* ---- JSON ---- */
 
-/* look->text becomes look->bytes[0..count) in base64 (RFC 4648, section 4), as a JSON string. */
-static void to_base64(struct look *look, int64_t count) {
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const unsigned char *bytes = look->bytes;
-  char *out = look->text;
-  *out++ = '"';
-  for (int64_t i = 0; i < count; i += 3) {
-    int64_t left = count - i;
-    unsigned bits = (unsigned)bytes[i] << 16;
-    if (left > 1) bits |= (unsigned)bytes[i + 1] << 8;
-    if (left > 2) bits |= bytes[i + 2];
-    *out++ = digits[bits >> 18];
-    *out++ = digits[bits >> 12 & 63];
-    *out++ = left > 1 ? digits[bits >> 6 & 63] : '=';
-    *out++ = left > 2 ? digits[bits & 63] : '=';
-  }
-  *out++ = '"';
-  *out = '\0';
-}
-
 /* The largest absolute value of look->values[0..count). */
 static float largest_of(const struct look *look, int64_t count) {
   float largest = 0;
@@ -184,7 +164,9 @@ static void write_values(struct look *look, struct json *out, const char *key, i
     float part = largest > 0 ? look->values[i] / largest : 0;
     look->bytes[i] = (unsigned char)(isfinite(part) ? lrintf(part * steps) : 0);
   }
-  to_base64(look, count);
+  look->text[0] = '"';
+  char *end = base64(look->bytes, (size_t)count, look->text + 1);
+  strcpy(end, "\"");
   json_raw(out, key, look->text);
 }
 

@@ -53,27 +53,33 @@ void seen_free(struct seen *seen) {
   cnn_model_free(seen->model);
 }
 
-static cnn_status read_from_data(const struct show *show, cnn_tensor x) {
-  cnn_dataset *data;
+cnn_status open_data(const struct show *show, cnn_shape taken, cnn_dataset **data, cnn_split *split) {
   cnn_dataset_options options = cnn_dataset_defaults();
-  options.image = x.shape;
-  cnn_status status = cnn_dataset_open(show->data, &options, &data);
+  options.image = taken;
+  cnn_status status = cnn_dataset_open(show->data, &options, data);
   if (status != CNN_OK) return status;
-  cnn_split split = strcmp(show->split, "train") == 0 ? CNN_SPLIT_TRAIN : CNN_SPLIT_TEST;
-  cnn_shape image = cnn_dataset_image(data);
-  if (image.c != x.shape.c || image.h != x.shape.h || image.w != x.shape.w) {
+  *split = strcmp(show->split, "train") == 0 ? CNN_SPLIT_TRAIN : CNN_SPLIT_TEST;
+  cnn_shape image = cnn_dataset_image(*data);
+  if (image.c != taken.c || image.h != taken.h || image.w != taken.w) {
     fail_with("images of '%s' are %lldx%lldx%lld, the model takes %lldx%lldx%lld", show->data,
-              (long long)image.c, (long long)image.h, (long long)image.w, (long long)x.shape.c,
-              (long long)x.shape.h, (long long)x.shape.w);
+              (long long)image.c, (long long)image.h, (long long)image.w, (long long)taken.c,
+              (long long)taken.h, (long long)taken.w);
     exit(EXIT_FAILURE);
   }
+  return CNN_OK;
+}
+
+static cnn_status read_from_data(const struct show *show, cnn_tensor x) {
+  cnn_dataset *data;
+  cnn_split split;
+  cnn_status status = open_data(show, x.shape, &data, &split);
+  if (status != CNN_OK) return status;
   status = cnn_dataset_read(data, split, show->index, x.data, NULL);
   cnn_dataset_free(data);
   return status;
 }
 
-/* Of an image larger than the network's input its middle, which is what the network sees. */
-static void keep_middle(cnn_tensor *x, cnn_shape in) {
+void keep_middle(cnn_tensor *x, cnn_shape in) {
   int64_t top = (x->shape.h - in.h) / 2, left = (x->shape.w - in.w) / 2;
   cnn_tensor middle = {x->data, in};
   for (int64_t i = 0; i < in.c * in.h * in.w; i++) /* forwards, so in place */
@@ -110,14 +116,34 @@ cnn_status seen_output(const struct seen *seen, const char *layer, cnn_tensor *o
   return status;
 }
 
-/* The weight of a layer's filters: four dimensions, or the three of table-conv. */
-static bool has_filters(const cnn_net *net, const cnn_layer_info *layer, cnn_weight_info *weight) {
+bool has_filters(const cnn_net *net, const cnn_layer_info *layer, cnn_weight_info *weight) {
   char name[160];
   snprintf(name, sizeof name, "%s.weight", layer->name);
   for (int w = 0; w < cnn_net_weight_count(net); w++)
     if (cnn_net_weight(net, w, weight) == CNN_OK && weight->dims >= 3 && strcmp(weight->name, name) == 0)
       return true;
   return false;
+}
+
+cnn_status read_filters(const cnn_plan *plan, const cnn_weight_info *weight, cnn_tensor *filters) {
+  bool table = weight->dims == 3;
+  cnn_tensor result = {.shape = {weight->dim[0], table ? 1 : weight->dim[1], weight->dim[table ? 1 : 2],
+                                 weight->dim[table ? 2 : 3]}};
+  cnn_status status = allocate(&result);
+  if (status == CNN_OK) status = cnn_plan_get_weight(plan, weight->name, result.data, weight->count);
+  if (status == CNN_OK)
+    *filters = result;
+  else
+    free(result.data);
+  return status;
+}
+
+cnn_status initial_plan(const cnn_model *model, cnn_plan **plan) {
+  cnn_plan_options options = cnn_plan_defaults();
+  options.mode = CNN_INFER;
+  options.batch = options.threads = 1;
+  cnn_status status = cnn_model_seed(model, &options.seed);
+  return status == CNN_OK ? cnn_plan_new(cnn_model_net(model), &options, plan) : status;
 }
 
 cnn_status find_filters(const cnn_plan *plan, const char *name, cnn_layer_info *layer, cnn_tensor *filters) {
@@ -136,19 +162,10 @@ cnn_status find_filters(const cnn_plan *plan, const char *name, cnn_layer_info *
     if (name)
       fail_with("layer '%s' has no filters; convolutions have (`cnn summary` lists the layers)", name);
     else
-      fail_with("the network has no layer with filters");
+      fail_with("the network has no layer with filters; `cnn show features` and `why` work without");
     exit(EXIT_FAILURE);
   }
-  bool table = weight.dims == 3;
-  cnn_tensor result = {.shape = {weight.dim[0], table ? 1 : weight.dim[1], weight.dim[table ? 1 : 2],
-                                 weight.dim[table ? 2 : 3]}};
-  status = allocate(&result);
-  if (status == CNN_OK) status = cnn_plan_get_weight(plan, weight.name, result.data, weight.count);
-  if (status == CNN_OK)
-    *filters = result;
-  else
-    free(result.data);
-  return status;
+  return read_filters(plan, &weight, filters);
 }
 
 void to_probabilities(const cnn_plan *plan, float *outputs, int64_t count) {

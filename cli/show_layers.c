@@ -8,6 +8,9 @@
 #include "output.h"
 #include "show.h"
 
+/* Tiles of one value each are told apart by one black and one white for all. */
+static bool one_value(cnn_tensor t) { return t.shape.h == 1 && t.shape.w == 1; }
+
 /* ---- filters: Figure 7-24 ---- */
 
 static cnn_status filter_sheet(const struct show *show, const cnn_plan *plan, const char *words,
@@ -16,7 +19,7 @@ static cnn_status filter_sheet(const struct show *show, const cnn_plan *plan, co
   cnn_status status = find_filters(plan, show->layer, layer, &filters);
   if (status != CNN_OK) return status;
   status =
-      titled_sheet(filters, (cnn_sheet_options){.zoom = show->zoom}, sheet,
+      titled_sheet(filters, (cnn_sheet_options){.zoom = show->zoom, .shared = one_value(filters)}, sheet,
                    "%s%s: %lld filters of %lldx%lldx%lld", layer->name, words, (long long)filters.shape.n,
                    (long long)filters.shape.c, (long long)filters.shape.h, (long long)filters.shape.w);
   free(filters.data);
@@ -27,11 +30,7 @@ static cnn_status filter_sheet(const struct show *show, const cnn_plan *plan, co
 static cnn_status initial_sheet(const struct show *show, const cnn_model *model, cnn_picture **sheet) {
   cnn_plan *plan = NULL;
   cnn_layer_info layer;
-  cnn_plan_options options = cnn_plan_defaults();
-  options.mode = CNN_INFER;
-  options.batch = options.threads = 1;
-  cnn_status status = cnn_model_seed(model, &options.seed);
-  if (status == CNN_OK) status = cnn_plan_new(cnn_model_net(model), &options, &plan);
+  cnn_status status = initial_plan(model, &plan);
   if (status == CNN_OK) status = filter_sheet(show, plan, ", before training", sheet, &layer);
   cnn_plan_free(plan);
   return status;
@@ -123,14 +122,14 @@ static cnn_status apply_filter(const struct seen *seen, cnn_tensor filter, cnn_t
   return status;
 }
 
-/* One filter above what it makes of the image. Filters of other than 1 or 3 channels cannot be seen at once.
- */
+/* One filter beside what it makes of the image. Filters of one value, or of other than 1 or 3 channels,
+ * cannot be seen at once. */
 static cnn_status response_pair(cnn_tensor filters, cnn_tensor responses, int64_t i, int64_t zoom,
                                 cnn_picture **pair) {
   cnn_shape f = filters.shape, r = responses.shape;
   cnn_tensor filter = {filters.data + i * f.c * f.h * f.w, {1, f.c, f.h, f.w}},
              response = {responses.data + i * r.h * r.w, {1, 1, r.h, r.w}};
-  bool visible = f.n == r.c && (f.c == 1 || f.c == 3);
+  bool visible = f.n == r.c && (f.c == 3 || (f.c == 1 && !one_value(filters)));
   cnn_picture *parts[2];
   int64_t side = f.h > f.w ? f.h : f.w, filter_zoom = r.h * zoom / side;
   cnn_status status =
@@ -179,14 +178,18 @@ static cnn_status response_grid(cnn_tensor filters, cnn_tensor responses, int64_
   return CNN_OK;
 }
 
+/* Near 72 pixels, unless the command line says how much. */
+static int64_t response_zoom(const struct show *show, cnn_shape s) {
+  return show->zoom ? show->zoom : s.h < 72 ? (72 + s.h - 1) / s.h : 1;
+}
+
 static cnn_status draw_response(const struct show *show, const struct seen *seen, cnn_tensor filters,
                                 cnn_tensor responses) {
   cnn_picture *parts[2], *picture = NULL;
-  int64_t side = responses.shape.h, zoom = show->zoom ? show->zoom : side < 72 ? (72 + side - 1) / side : 1;
-  cnn_status status =
-      titled_sheet(seen->x, (cnn_sheet_options){.zoom = zoom, .asis = true}, &parts[0], "image");
+  cnn_sheet_options of_image = {.zoom = response_zoom(show, seen->x.shape), .asis = true};
+  cnn_status status = titled_sheet(seen->x, of_image, &parts[0], "image");
   if (status == CNN_OK) {
-    status = response_grid(filters, responses, zoom, &parts[1]);
+    status = response_grid(filters, responses, response_zoom(show, responses.shape), &parts[1]);
     if (status == CNN_OK)
       status = join_pictures(parts, 2, true, &picture);
     else
@@ -212,6 +215,10 @@ int show_response(const struct show *show) {
   else if (status == CNN_OK)
     status = find_filters(seen.plan, show->layer, &layer, &filters);
   if (status == CNN_OK && !show->filter) status = seen_output(&seen, layer.name, &responses);
+  if (status == CNN_OK && one_value(responses)) {
+    fail_with("each response is one value, and no picture; `cnn show features` shows such layers");
+    exit(EXIT_FAILURE);
+  }
   if (status == CNN_OK)
     status = draw_response(show, &seen, show->filter ? (cnn_tensor){typed, shape} : filters, responses);
   if (status == CNN_OK)

@@ -44,7 +44,7 @@ static void words(const struct drawing *d, double x, double y, const char *class
   fputs("</text>\n", d->file);
 }
 
-/* "30 filters of 1x5x5"; of layers without weights what becomes of the size; or nothing. */
+/* "30 filters of 1x5x5"; of layers without filters or units what becomes of the size; or nothing. */
 static void describe(const struct drawing *d, const cnn_layer_info *layer, char *text, size_t size) {
   char name[160];
   cnn_weight_info weight;
@@ -55,8 +55,13 @@ static void describe(const struct drawing *d, const cnn_layer_info *layer, char 
     if (weight.dims == 4)
       snprintf(text, size, "%lld filters of %lldx%lldx%lld", (long long)weight.dim[0],
                (long long)weight.dim[1], (long long)weight.dim[2], (long long)weight.dim[3]);
+    else if (weight.dims == 3)
+      snprintf(text, size, "%lld filters of %lldx%lld", (long long)weight.dim[0], (long long)weight.dim[1],
+               (long long)weight.dim[2]);
     else if (weight.dims == 2)
       snprintf(text, size, "%lld units of %lld inputs", (long long)weight.dim[0], (long long)weight.dim[1]);
+    else
+      break;
     return;
   }
   if (layer->inputs == 1 && (layer->in.h != layer->out.h || layer->in.w != layer->out.w))

@@ -26,14 +26,25 @@ static const char *last_maps(const cnn_net *net) {
   cnn_layer_info layer;
   for (int i = 0; i < cnn_net_layer_count(net); i++) {
     if (cnn_net_layer(net, i, &layer) != CNN_OK) continue;
+    if (layer.out.h * layer.out.w == 1) continue;
     bool conv = strcmp(layer.kind, "conv") == 0 || strcmp(layer.kind, "table-conv") == 0;
     bool follows = at >= 0 && layer.inputs == 1 && layer.from[0] == at && layer.parameters == 0 &&
-                   layer.in.h == layer.out.h && layer.in.w == layer.out.w && layer.out.h * layer.out.w > 1;
+                   layer.in.h == layer.out.h && layer.in.w == layer.out.w;
     if (!conv && !follows) continue;
     at = i;
     name = layer.name;
   }
   return name;
+}
+
+/* Of `name`, or of the last maps; false where the layer named says nothing about places. A network may have
+ * no maps at all: *layer is then NULL. */
+static bool choose_layer(const cnn_net *net, const char *name, const char **layer) {
+  cnn_layer_info info;
+  int index;
+  *layer = name ? name : last_maps(net);
+  return !name || cnn_net_find(net, name, &index) != CNN_OK || cnn_net_layer(net, index, &info) != CNN_OK ||
+         info.out.h * info.out.w > 1;
 }
 
 /* The maps' sizes, and memory for them. */
@@ -43,19 +54,24 @@ static cnn_status map_of(cnn_shape like, cnn_tensor *map) {
   return map->data ? CNN_OK : CNN_E_MEMORY;
 }
 
-static cnn_status explain(const struct seen *seen, int64_t class, const char *layer, cnn_tensor map[MAPS]) {
+static cnn_status explain_at(const struct seen *seen, int64_t class, const char *layer, cnn_tensor *map) {
   const cnn_net *net = cnn_plan_net(seen->plan);
   cnn_layer_info info;
-  cnn_shape in = cnn_net_input(net);
-  int index, side = (int)(in.h < in.w ? in.h : in.w), size = (side + 3) / 4;
-  double mean = 0;
+  int index;
   cnn_status status = cnn_net_find(net, layer, &index);
   if (status == CNN_OK) status = cnn_net_layer(net, index, &info);
+  if (status == CNN_OK) status = map_of(info.out, map);
+  return status == CNN_OK ? cnn_grad_cam(seen->plan, seen->x, class, layer, *map) : status;
+}
+
+static cnn_status explain(const struct seen *seen, int64_t class, const char *layer, cnn_tensor map[MAPS]) {
+  cnn_shape in = cnn_net_input(cnn_plan_net(seen->plan));
+  int side = (int)(in.h < in.w ? in.h : in.w), size = (side + 3) / 4;
+  double mean = 0;
+  cnn_status status = layer ? explain_at(seen, class, layer, &map[1]) : CNN_OK;
   if (status == CNN_OK) status = map_of(in, &map[0]);
-  if (status == CNN_OK) status = map_of(info.out, &map[1]);
   if (status == CNN_OK) status = map_of(seen->x.shape, &map[2]);
   if (status == CNN_OK) status = cnn_saliency(seen->plan, seen->x, class, map[0]);
-  if (status == CNN_OK) status = cnn_grad_cam(seen->plan, seen->x, class, layer, map[1]);
   int64_t values = seen->x.shape.c * seen->x.shape.h * seen->x.shape.w;
   for (int64_t i = 0; i < values; i++) mean += (double)seen->x.data[i] / (double)values;
   if (status == CNN_OK)
@@ -81,7 +97,7 @@ static cnn_status captioned(const char *words, cnn_picture *inner, cnn_picture *
 static cnn_status draw_why(const struct show *show, const struct seen *seen, const char *layer,
                            const cnn_tensor map[MAPS], cnn_picture **picture) {
   static const char *const words[MAPS] = {"saliency", "Grad-CAM", "occlusion"};
-  cnn_picture *part[MAPS + 1], *inner;
+  cnn_picture *part[MAPS + 1] = {NULL}, *inner;
   cnn_shape s = seen->x.shape;
   int64_t side = s.h < s.w ? s.h : s.w, zoom = show->zoom   ? show->zoom
                                                : side < 168 ? (168 + side - 1) / side
@@ -91,16 +107,17 @@ static cnn_status draw_why(const struct show *show, const struct seen *seen, con
   if (status == CNN_OK) {
     cnn_picture_paste(inner, seen->x, zoom, 0, 0);
     status = captioned("image", inner, &part[count]);
+    if (status == CNN_OK) count++;
   }
-  while (status == CNN_OK && count < MAPS) {
+  for (int i = 0; status == CNN_OK && i < MAPS; i++) {
     char caption[128];
-    snprintf(caption, sizeof caption, "%s%s%s", words[count], count == 1 ? " at " : "",
-             count == 1 ? layer : "");
-    status = cnn_picture_overlay(seen->x, map[count], zoom, &inner);
-    if (status == CNN_OK) status = captioned(caption, inner, &part[count + 1]);
-    count++;
+    if (!map[i].data) continue; /* no layer for Grad-CAM */
+    snprintf(caption, sizeof caption, "%s%s%s", words[i], i == 1 ? " at " : "", i == 1 ? layer : "");
+    status = cnn_picture_overlay(seen->x, map[i], zoom, &inner);
+    if (status == CNN_OK) status = captioned(caption, inner, &part[count]);
+    if (status == CNN_OK) count++;
   }
-  if (status == CNN_OK) return join_pictures(part, MAPS + 1, true, picture);
+  if (status == CNN_OK) return join_pictures(part, count, true, picture);
   for (int i = 0; i < count; i++) cnn_picture_free(part[i]);
   return status;
 }
@@ -117,11 +134,14 @@ int show_why(const struct show *show) {
     return show_result(status);
   }
   int64_t class = show->class ? class_of(&seen, show->class) : 0;
-  const char *layer = show->layer ? show->layer : last_maps(cnn_plan_net(seen.plan));
-  if (class < 0 || !layer) {
-    int code = layer
-                   ? fail_with("--class: the model has no class '%s'", show->class)
-                   : fail_with("the network has no convolution to show Grad-CAM of; name a layer by --layer");
+  const char *layer;
+  bool has_places = choose_layer(cnn_plan_net(seen.plan), show->layer, &layer);
+  if (class < 0 || !has_places) {
+    int code = class < 0 ? fail_with("--class: the model has no class '%s'", show->class)
+                         : fail_with(
+                               "--layer: each output of '%s' is one value for the whole image; name a "
+                               "convolution or pooling layer",
+                               layer);
     seen_free(&seen);
     return code;
   }

@@ -2,6 +2,7 @@
  * file or (but for train) a model file; eval and predict take a model file. */
 #include "source.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,24 @@ void source_base_name(const char *name, char *base, size_t size) {
   snprintf(base, size, "%.*s", (int)length, start);
 }
 
+/* A hundred, or fewer where their outputs and the gradients there are large. */
+static int64_t usual_batch(const cnn_net *net) {
+  int64_t values = 0;
+  cnn_layer_info layer;
+  for (int i = 0; i < cnn_net_layer_count(net); i++)
+    if (cnn_net_layer(net, i, &layer) == CNN_OK) values += layer.out.c * layer.out.h * layer.out.w;
+  int64_t fit = (int64_t)256000000 / (2 * (int64_t)sizeof(float) * (values + 1));
+  return fit < 1 ? 1 : fit > 100 ? 100 : fit;
+}
+
+static cnn_loss loss_of(const cnn_model *model) {
+  json_t *settings = json_loads(cnn_model_settings(model), 0, NULL);
+  const char *name = json_string_value(json_object_get(settings, "loss"));
+  cnn_loss loss = name && strcmp(name, "mse") == 0 ? CNN_LOSS_MEAN_SQUARED_ERROR : CNN_LOSS_CROSS_ENTROPY;
+  json_decref(settings);
+  return loss;
+}
+
 cnn_status source_model_plan(const char *path, bool inside, int64_t batch, int64_t threads, cnn_model **model,
                              cnn_plan **plan) {
   cnn_model *loaded = NULL;
@@ -55,9 +74,12 @@ cnn_status source_model_plan(const char *path, bool inside, int64_t batch, int64
   cnn_plan_options options = cnn_plan_defaults();
   options.mode = inside ? CNN_TRAIN : CNN_INFER;
   options.keep = inside;
-  options.batch = batch;
   options.threads = (int)threads;
   cnn_status status = cnn_model_load(path, &loaded);
+  if (status == CNN_OK) {
+    options.batch = batch ? batch : usual_batch(cnn_model_net(loaded));
+    options.loss = loss_of(loaded);
+  }
   if (status == CNN_OK) status = cnn_plan_new(cnn_model_net(loaded), &options, &built);
   if (status == CNN_OK) status = cnn_model_apply(loaded, built);
   if (status != CNN_OK) {

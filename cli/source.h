@@ -18,8 +18,9 @@ void source_free(struct source *source);
 /* "simple-conv-net" for "nets/simple-conv-net.net". */
 void source_base_name(const char *name, char *base, size_t size);
 
-/* A model file's network on a plan for `batch` images with the model's weights: for inference or, with
- * inside, one that keeps outputs of layers and has their gradients. */
+/* A model file's network on a plan for `batch` images (0: up to 100, as many as take 256 MB) with the model's
+ * weights: for inference or, with inside, one that keeps outputs of layers and has their gradients, of the
+ * loss that the model was trained with. */
 cnn_status source_model_plan(const char *path, bool inside, int64_t batch, int64_t threads, cnn_model **model,
                              cnn_plan **plan);
 

@@ -38,6 +38,7 @@ _cnn_value() {
       case $command in
         data) _cnn_reply "$cur" '' '*.png' ;;
         show) _cnn_reply "$cur" '' '*.@(png|svg)' ;;
+        report) _cnn_reply "$cur" '' '*.html' ;;
         *) _cnn_reply "$cur" '' '*.safetensors' ;;
       esac
       ;;
@@ -59,7 +60,7 @@ _cnn_word() {
   case $command:$index in
     train:0) _cnn_reply "$cur" "$(_cnn_names Networks)" '*.net' ;;
     summary:0 | gradcheck:0 | bench:0) _cnn_reply "$cur" "$(_cnn_names Networks)" '*.@(net|safetensors)' ;;
-    eval:0 | predict:0 | serve:0) _cnn_reply "$cur" '' '*.safetensors' ;;
+    eval:0 | predict:0 | serve:0 | report:0) _cnn_reply "$cur" '' '*.safetensors' ;;
     predict:*) _cnn_reply "$cur" '' "$pictures" ;;
     show:0) _cnn_reply "$cur" "$(_cnn_ask show --help | sed -nE 's/^(Usage:|  or:) +cnn show( \[OPTION...\])? ([a-z]+).*/\3/p')" '' ;;
     show:1) if [[ $action == net ]]; then
@@ -88,6 +89,7 @@ _cnn() {
   if [[ $cur == = ]]; then cur=''; elif [[ $previous == = ]]; then previous=${COMP_WORDS[COMP_CWORD - 2]}; fi
   options=$(_cnn_ask "$command" --help | grep -oE -- '^ +(-., +)?--[a-z-]+=?' | grep -oE -- '--[a-z-]+=?')
   valued=$(grep '=' <<<"$options" | tr -d =)
+  [[ $previous != -o ]] || previous=--out
   if grep -qxF -e "$previous" <<<"$valued"; then
     _cnn_value "$command" "$previous" "$cur"
     return
@@ -99,6 +101,7 @@ _cnn() {
   for ((i = 2; i < COMP_CWORD; i++)); do
     word=${COMP_WORDS[i]}
     if [[ $word == -* ]]; then
+      [[ $word != -o ]] || word=--out
       if grep -qxF -e "$word" <<<"$valued"; then
         i=$((i + 1))
         [[ ${COMP_WORDS[i]} != = ]] || i=$((i + 1))

@@ -286,6 +286,15 @@ CNN_API cnn_status cnn_plan_backward(cnn_plan *plan, const char *layer, cnn_tens
 
 CNN_API const cnn_net *cnn_plan_net(const cnn_plan *plan);
 
+/* What one layer takes within the plan, a whole batch in one direction, on average over `runs`, on the values
+ * that the last cnn_plan_gradient() left; outputs and gradients are overwritten. Training plans made with
+ * `keep`. CNN_E_UNSUPPORTED where there is nothing to do: the input; the gradient of weights where none are
+ * trained; backward of a last softmax, which is one with the cross-entropy. */
+typedef enum cnn_direction { CNN_FORWARD, CNN_BACKWARD_DATA, CNN_BACKWARD_WEIGHTS } cnn_direction;
+
+CNN_API cnn_status cnn_plan_time(cnn_plan *plan, const char *layer, cnn_direction direction, int64_t runs,
+                                 double *seconds);
+
 /* Of one image that the plan takes (n is 1): its network's input or, after training with "crop=SIZE", larger:
  * then cnn_plan_forward() takes images of either size, and the middle of the larger ones. */
 CNN_API cnn_shape cnn_plan_image(const cnn_plan *plan);
@@ -309,8 +318,6 @@ CNN_API cnn_status cnn_gradcheck(const cnn_net *net, uint64_t seed,
 
 /* One layer alone, on N(0, 1) values, to be measured: images are shared out among threads as a training
  * plan does it. What layers derive from weights is derived before, in cnn_bench_new(). */
-typedef enum cnn_direction { CNN_FORWARD, CNN_BACKWARD_DATA, CNN_BACKWARD_WEIGHTS } cnn_direction;
-
 typedef struct cnn_bench cnn_bench;
 
 /* layer, config: as for cnn_net_add(). in: the shape of its input, in.n images. first: it reads the
@@ -534,8 +541,8 @@ CNN_API cnn_best cnn_trainer_best(const cnn_trainer *trainer);
 /* Images that the run trains on, or holds back for validation, or tests on. */
 CNN_API int64_t cnn_trainer_images(const cnn_trainer *trainer, cnn_split split);
 
-/* Bytes of plan and trainer together: as cnn_plan_memory() has them, but with all that the options ask for, and
- * with the images that a data set which streams reads ahead (in scratch). */
+/* Bytes of plan and trainer together: as cnn_plan_memory() has them, but with all that the options ask for,
+ * and with the images that a data set which streams reads ahead (in scratch). */
 CNN_API cnn_memory cnn_trainer_memory(const cnn_trainer *trainer);
 
 typedef struct cnn_evaluation {
@@ -607,8 +614,9 @@ CNN_API cnn_status cnn_model_load(const char *path, cnn_model **model);
 CNN_API void cnn_model_free(cnn_model *model);
 
 CNN_API const cnn_net *cnn_model_net(const cnn_model *model);
-CNN_API cnn_shape cnn_model_image(const cnn_model *model);              /* as cnn_plan_image() */
-CNN_API const char *cnn_model_settings(const cnn_model *model);         /* "{}" where it has none */
+CNN_API const char *cnn_model_text(const cnn_model *model);     /* its network, as cnn_net_text() has it */
+CNN_API cnn_shape cnn_model_image(const cnn_model *model);      /* as cnn_plan_image() */
+CNN_API const char *cnn_model_settings(const cnn_model *model); /* "{}" where it has none */
 CNN_API const char *cnn_model_class(const cnn_model *model, int index); /* NULL where unnamed */
 /* Of the weights before training: a plan of the model's net with this seed has them. CNN_E_DATA where the
  * settings have no "weights_seed". */
@@ -660,7 +668,7 @@ typedef struct cnn_sheet_options {
   const char *title;         /* NULL: none */
   const char *const *labels; /* one above each tile; NULL: none */
   int64_t columns;           /* 0: near a square; of several images with several channels, an image a row */
-  int64_t zoom;              /* 0: so that tiles have 48 pixels or more */
+  int64_t zoom;              /* 0: so that tiles are 48 pixels or more long; less for very large sheets */
   bool split;                /* three channels are three tiles, not red, green and blue */
   bool shared;               /* one black and one white for all tiles, not for each its own */
   bool asis;                 /* 0 is black and 1 is white */
@@ -690,6 +698,52 @@ CNN_API cnn_status cnn_grad_cam(cnn_plan *plan, cnn_tensor x, int64_t class_, co
  * size x size pixels, `stride` apart. map: 1x1xhxw of x. */
 CNN_API cnn_status cnn_occlusion(cnn_plan *plan, cnn_tensor x, int64_t class_, int64_t size, int64_t stride,
                                  float fill, cnn_tensor map);
+
+/* Rows top .. top + h - 1 and columns left .. left + w - 1 of an image; it may reach over the edges. */
+typedef struct cnn_rectangle {
+  int64_t top, left, h, w;
+} cnn_rectangle;
+
+/* The receptive field of the value (c, h, w) of a layer's output, in pixels of the network's input. Either
+ * may be NULL. whole: as if images and maps went on beyond their edges: of the same size for all values of a
+ * channel, and over the edge where padding counts. The whole image for values, and what is made of them, that
+ *          are computed from all of a map: of affine, global-maxpool, global-avgpool.
+ *   seen:  the least rectangle around the pixels that can change the value; h and w are 0 where none can. */
+CNN_API cnn_status cnn_receptive_field(const cnn_net *net, const char *layer, int64_t c, int64_t h, int64_t w,
+                                       cnn_rectangle *whole, cnn_rectangle *seen);
+
+/* One strong value of a channel. */
+typedef struct cnn_excitation {
+  int64_t image; /* -1: none */
+  int64_t h, w;  /* where in the layer's output; of equal values the first */
+  float response;
+} cnn_excitation;
+
+/* Which images excite the channels of a layer most, batch by batch. x: images first .. first + x.shape.n - 1;
+ * they go through the plan, made with `keep`. best: of each channel the `count` strongest so far, one an
+ * image, the strongest first and of equal ones that which came first; start with lists whose images are -1.
+ * Values that are no numbers are left out. */
+CNN_API cnn_status cnn_strongest(cnn_plan *plan, const char *layer, cnn_tensor x, int64_t first,
+                                 int64_t count, cnn_excitation *best);
+
+typedef struct cnn_ascent_options {
+  int64_t steps;
+  double rate; /* how far the pixel of the steepest slope moves in the first step; 1 is from black to white */
+  double decay;  /* how much of its distance to `rest` a pixel loses in the first step (L2 decay); 0 to 1 */
+  double blur;   /* how much of each pixel is taken from its neighbours, in the first step; 0 to 1 */
+  double rest;   /* 0 black to 1 white; below 0: 0 for images of one channel, 0.5 for others */
+  uint64_t seed; /* of the noise that images begin with */
+} cnn_ascent_options;
+
+CNN_API cnn_ascent_options cnn_ascent_defaults(void);
+
+/* Images that excite channels of a layer, by gradient ascent on their pixels (Erhan et al. 2009; with L2
+ * decay and blur as in Yosinski et al. 2015, section 4). x: image i of x.shape.n, of the network's input, is
+ * written for the value in the middle of channel channel[i]'s map, at (h / 2, w / 2); values in [0, 1].
+ * response[i]: that value for it; may be NULL. options may be NULL. plan: for training, with `keep`. An image
+ * depends on its channel and the options, not on those beside it. */
+CNN_API cnn_status cnn_ascend(cnn_plan *plan, const char *layer, const int64_t *channel,
+                              const cnn_ascent_options *options, cnn_tensor x, float *response);
 
 /* ---------------------------------------------------------------------------------------------
  * The machine.

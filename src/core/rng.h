@@ -16,6 +16,7 @@ enum rng_purpose {
   RNG_GRADCHECK = 4,
   RNG_DROPOUT = 5,
   RNG_IMAGES = 6,
+  RNG_ASCENT = 7,
   RNG_AUGMENT = 20 /* index: see data/augment_image.c */
 };
 

@@ -340,9 +340,21 @@ static cnn_status load_classes(cnn_model *model) {
   return check_class_count(count, model->net, CNN_E_FORMAT);
 }
 
+/* A network's name, or its text, where a model is wanted. */
+static bool is_network(const char *path, cnn_status failure) {
+  const char *name, *ending = strrchr(path, '.');
+  for (int i = 0; (name = cnn_net_builtin(i)); i++)
+    if (failure == CNN_E_IO && strcmp(path, name) == 0) return true;
+  return failure == CNN_E_FORMAT && ending && strcmp(ending, ".net") == 0;
+}
+
 static cnn_status load(const char *path, cnn_model *model) {
-  CNN_TRY(safetensors_read(path, &model->file));
-  cnn_status status = check_kind(model->file);
+  cnn_status status = safetensors_read(path, &model->file);
+  if (is_network(path, status))
+    return CNN_FAIL(status, "'%s' is a network, not a model: give the file that `cnn train %s` writes", path,
+                    path);
+  CNN_TRY(status);
+  status = check_kind(model->file);
   if (status == CNN_OK) {
     CNN_TRY(load_net(path, model));
     status = load_image(model);
@@ -379,6 +391,8 @@ void cnn_model_free(cnn_model *model) {
 /* ---- Using ---- */
 
 const cnn_net *cnn_model_net(const cnn_model *model) { return model->net; }
+
+const char *cnn_model_text(const cnn_model *model) { return cnn_net_text(model->net); }
 
 cnn_shape cnn_model_image(const cnn_model *model) { return model->image; }
 

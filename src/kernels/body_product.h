@@ -1,30 +1,30 @@
 /* The matrix product behind convolution and affine layers (struct product in kernels.h says what it is).
  *
- * C is computed in tiles of up to TILE_ROWS rows by two vectors of columns whose sums stay in registers
- * while k runs; of very few rows, as when one image is asked for, a tile takes more vectors instead.
- * Loops, from outside: blocks of at most DEPTH values of k (so that the panels of B in use stay in the L1
- * cache), vectors of columns, tiles of rows. Between blocks the sums wait in C: a float stored and loaded
+ * C is computed in tiles of some rows by some vectors of columns whose sums stay in registers while k runs.
+ * Loops, from outside: blocks of at most so many values of k that the panels of B in use stay in the L1
+ * cache, vectors of columns, tiles of rows. Between blocks the sums wait in C: a float stored and loaded
  * again is the same float, so the chain of additions is not cut.
+ *
+ * Of very few rows, as when one image is asked for, a tile takes more vectors instead: a wide one.
  *
  * Sums have names of their own (c0_0, c0_1, c1_0, ...), made by macro: compilers keep named variables in
  * registers where they spill an array. */
 
+/* Rows of a tile of 1, 2, ... vectors: enough sums to keep the units busy, few enough pointers. */
 #if VL == 1
-#define TILE_ROWS 2
+enum { MOST_VECTORS = 2 };
+static const int tile_rows[] = {0, 2, 2};
 #elif VL == 16
-#define TILE_ROWS 12
+enum { MOST_VECTORS = 4 };
+static const int tile_rows[] = {0, 12, 12, 8, 6};
 #elif defined(__aarch64__)
-#define TILE_ROWS 8
+enum { MOST_VECTORS = 2 };
+static const int tile_rows[] = {0, 8, 8};
 #else
-#define TILE_ROWS 6
+enum { MOST_VECTORS = 2 };
+static const int tile_rows[] = {0, 8, 6};
 #endif
-/* Tiles of one vector take more rows, for enough sums to keep the units busy. */
-#if VL == 8
-#define TALL_ROWS 8
-#else
-#define TALL_ROWS TILE_ROWS
-#endif
-enum { DEPTH = 384 };
+enum { MOST_ROWS = 12, DEPTH = VL == 16 ? 192 : 384 }; /* steps of a block, for two vectors */
 
 /* One step of a chain: offsets into A and B. */
 struct tap {
@@ -57,6 +57,13 @@ struct tile {
 #define ROWS_10(M, V) ROWS_9(M, V) M(9, V)
 #define ROWS_11(M, V) ROWS_10(M, V) M(10, V)
 #define ROWS_12(M, V) ROWS_11(M, V) M(11, V)
+/* X(R, ...) for each height R up to so many rows. */
+#define HEIGHTS_2(X, ...) X(1, __VA_ARGS__) X(2, __VA_ARGS__)
+#define HEIGHTS_6(X, ...) \
+  HEIGHTS_2(X, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__) X(5, __VA_ARGS__) X(6, __VA_ARGS__)
+#define HEIGHTS_8(X, ...) HEIGHTS_6(X, __VA_ARGS__) X(7, __VA_ARGS__) X(8, __VA_ARGS__)
+#define HEIGHTS_12(X, ...) \
+  HEIGHTS_8(X, __VA_ARGS__) X(9, __VA_ARGS__) X(10, __VA_ARGS__) X(11, __VA_ARGS__) X(12, __VA_ARGS__)
 /* M(i, v) for each vector v of V. */
 #define VECS_1(M, i) M(i, 0)
 #define VECS_2(M, i) VECS_1(M, i) M(i, 1)
@@ -134,94 +141,38 @@ struct tile {
     }                                                                   \
   }
 
-/* The tiles there are, and the tables of them. */
-/* clang-format off */
-TILE(1, 1) TILE(1, 2) TILE(2, 1) TILE(2, 2)
-#if TALL_ROWS > 2
-TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1)
-TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
-#endif
-#if TILE_ROWS > 6
-TILE(7, 2) TILE(8, 2)
-#endif
-#if TILE_ROWS > 8
-TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1)
-TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2)
-#endif
-WIDE(1, 1) WIDE(1, 2)
-#if VL == 8
-WIDE(2, 1) WIDE(2, 2) WIDE(3, 1) WIDE(3, 2)
-WIDE(1, 8) WIDE(2, 6) WIDE(3, 4)
-#elif VL > 1
-WIDE(2, 1) WIDE(2, 2) WIDE(3, 1) WIDE(3, 2) WIDE(4, 1) WIDE(4, 2)
-WIDE(1, 8) WIDE(2, 8) WIDE(4, 4)
-#endif
-#if VL == 16
-WIDE(3, 6)
+/* The tiles there are. Fewer rows than WIDE_ROWS take wide ones, of up to most_vectors. */
+#if VL == 1
+#define TILES(X)      HEIGHTS_2(X, 1) HEIGHTS_2(X, 2)
+#define WIDE_TILES(X) X(1, 1) X(1, 2)
+enum { WIDE_ROWS = 2 };
+static const int most_vectors[WIDE_ROWS] = {2, 2};
+#elif VL == 16
+#define TILES(X) HEIGHTS_12(X, 1) HEIGHTS_12(X, 2) HEIGHTS_8(X, 3) HEIGHTS_6(X, 4)
+#define WIDE_TILES(X) \
+  X(1, 1) X(1, 2) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(4, 2) X(1, 8) X(2, 8) X(3, 6) X(4, 4)
+enum { WIDE_ROWS = 5 };
+static const int most_vectors[WIDE_ROWS] = {2, 8, 8, 6, 4};
 #elif VL == 4
-WIDE(3, 4)
+#define TILES(X) HEIGHTS_8(X, 1) HEIGHTS_8(X, 2)
+#define WIDE_TILES(X) \
+  X(1, 1) X(1, 2) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(4, 1) X(4, 2) X(1, 8) X(2, 8) X(3, 4) X(4, 4)
+enum { WIDE_ROWS = 5 };
+static const int most_vectors[WIDE_ROWS] = {2, 8, 8, 4, 4};
+#else
+#define TILES(X)      HEIGHTS_8(X, 1) HEIGHTS_6(X, 2)
+#define WIDE_TILES(X) X(1, 1) X(1, 2) X(2, 1) X(2, 2) X(3, 1) X(3, 2) X(1, 8) X(2, 6) X(3, 4)
+enum { WIDE_ROWS = 4 };
+static const int most_vectors[WIDE_ROWS] = {2, 8, 6, 4};
 #endif
 
-#if VL == 1
-enum { WIDE_ROWS = 2 }; /* up to here rows are few */
-static const int most_vectors[WIDE_ROWS] = {2, 2};
-static void (*const tiles[3][TALL_ROWS + 1])(const struct tile *) = {
-    /* [vectors][rows] */
-    [1] = {NULL, tile_1_1, tile_2_1},
-    [2] = {NULL, tile_1_2, tile_2_2},
-};
-static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
-    [1] = {[1] = wide_1_1},
-    [2] = {[1] = wide_1_2},
-};
-#elif VL == 16
-enum { WIDE_ROWS = 5 }; /* up to here rows are few */
-static const int most_vectors[WIDE_ROWS] = {2, 8, 8, 6, 4};
-static void (*const tiles[3][TALL_ROWS + 1])(const struct tile *) = {
-    /* [vectors][rows] */
-    [1] = {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1, tile_9_1,
-           tile_10_1, tile_11_1, tile_12_1},
-    [2] = {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, tile_7_2, tile_8_2, tile_9_2,
-           tile_10_2, tile_11_2, tile_12_2},
-};
-static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
-    [1] = {[1] = wide_1_1, [2] = wide_2_1, [3] = wide_3_1, [4] = wide_4_1},
-    [2] = {[1] = wide_1_2, [2] = wide_2_2, [3] = wide_3_2, [4] = wide_4_2},
-    [4] = {[4] = wide_4_4},
-    [6] = {[3] = wide_3_6},
-    [8] = {[1] = wide_1_8, [2] = wide_2_8},
-};
-#elif VL == 4
-enum { WIDE_ROWS = 5 }; /* up to here rows are few */
-static const int most_vectors[WIDE_ROWS] = {2, 8, 8, 4, 4};
-static void (*const tiles[3][TALL_ROWS + 1])(const struct tile *) = {
-    /* [vectors][rows] */
-    [1] = {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1},
-    [2] = {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, tile_7_2, tile_8_2},
-};
-static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
-    [1] = {[1] = wide_1_1, [2] = wide_2_1, [3] = wide_3_1, [4] = wide_4_1},
-    [2] = {[1] = wide_1_2, [2] = wide_2_2, [3] = wide_3_2, [4] = wide_4_2},
-    [4] = {[3] = wide_3_4, [4] = wide_4_4},
-    [8] = {[1] = wide_1_8, [2] = wide_2_8},
-};
-#else
-enum { WIDE_ROWS = 4 }; /* up to here rows are few */
-static const int most_vectors[WIDE_ROWS] = {2, 8, 6, 4};
-static void (*const tiles[3][TALL_ROWS + 1])(const struct tile *) = {
-    /* [vectors][rows] */
-    [1] = {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1},
-    [2] = {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2},
-};
-static void (*const wide_tiles[][WIDE_ROWS])(const struct tile *) = {
-    [1] = {[1] = wide_1_1, [2] = wide_2_1, [3] = wide_3_1},
-    [2] = {[1] = wide_1_2, [2] = wide_2_2, [3] = wide_3_2},
-    [4] = {[3] = wide_3_4},
-    [6] = {[2] = wide_2_6},
-    [8] = {[1] = wide_1_8},
-};
-#endif
-/* clang-format on */
+typedef void (*tile_function)(const struct tile *);
+#define TILE_NAME(R, V) [V][R] = tile_##R##_##V,
+#define WIDE_NAME(R, V) [V][R] = wide_##R##_##V,
+TILES(TILE)
+WIDE_TILES(WIDE)
+static const tile_function tiles[MOST_VECTORS + 1][MOST_ROWS + 1] = {TILES(TILE_NAME)};
+static const tile_function wide_tiles[8 + 1][WIDE_ROWS] = {WIDE_TILES(WIDE_NAME)};
 
 /* Where a walk over the runs has come to. */
 struct place_in_runs {
@@ -244,30 +195,50 @@ static struct place_in_runs walk(const struct product *p, struct place_in_runs p
   return place;
 }
 
-/* Columns from vector v on, with tiles for so many vectors, one for each number of rows. */
-static void product_columns(const struct product *p, struct tile *t, int64_t v, bool first, int height,
-                            void (*const *run)(const struct tile *)) {
+/* So many rows, in tiles of at most `height`, dealt evenly: of 25 rows 5 tiles of 5, of 26 one of 6 and 4. */
+static void deal_rows(struct tile *t, int64_t rows, int height, const tile_function *run) {
+  int64_t tiles_of = (rows + height - 1) / height, least = rows / tiles_of, more = rows % tiles_of;
+  t->tiles = more;
+  if (more) run[least + 1](t);
+  t->a_row += more * (least + 1);
+  t->c_row += more * (least + 1);
+  t->tiles = tiles_of - more;
+  run[least](t);
+  t->a_row += t->tiles * least;
+  t->c_row += t->tiles * least;
+}
+
+/* `take` columns of vectors, from vector v on. */
+static void product_columns(const struct product *p, struct tile *t, int64_t v, int take, bool first) {
   enum { PER_PANEL = BLOCK / VL };
-  int64_t row_tiles = (p->rows + height - 1) / height; /* rows are dealt evenly: 25 are five times 5, */
-  int64_t least = p->rows / row_tiles, more = p->rows % row_tiles; /* 26 are 6 and four times 5 */
   t->b = p->b + v / PER_PANEL * p->b_panel + v % PER_PANEL * VL;
   t->c = p->c + v / PER_PANEL * p->c_panel + v % PER_PANEL * VL;
   t->start = p->start && first ? p->start + v * VL : NULL;
   t->a_row = p->a_row;
   t->c_row = p->c_row;
-  t->tiles = more;
-  if (more) run[least + 1](t);
-  t->a_row += more * (least + 1);
-  t->c_row += more * (least + 1);
-  t->tiles = row_tiles - more;
-  run[least](t);
+  if (p->rows < WIDE_ROWS) {
+    t->tiles = 1;
+    wide_tiles[take][p->rows](t);
+    return;
+  }
+  deal_rows(t, p->rows, tile_rows[take], tiles[take]);
+}
+
+/* Vectors that the next tiles take, of so many that are left: 4 and 3, as long as that goes, where tiles of
+ * so many are the fastest: 9 are 3 + 3 + 3, 7 are 3 + 4. */
+static int next_vectors(int64_t left, int most, bool few) {
+  if (few) return left >= most ? most : left >= 2 ? 2 : 1;
+  if (left > 2 && most == 4) return left % 4 ? 3 : 4;
+  return left >= 2 ? 2 : 1;
 }
 
 static void kernel_product(const struct product *p) {
-  int64_t vectors = (p->columns + VL - 1) / VL, blocks = p->depth ? (p->depth + DEPTH - 1) / DEPTH : 1;
+  int64_t vectors = (p->columns + VL - 1) / VL;
   if (p->rows == 0) return;
   bool few = p->rows < WIDE_ROWS;
-  int widest = few ? most_vectors[p->rows] : 2;
+  int widest = few ? most_vectors[p->rows] : MOST_VECTORS;
+  int64_t most = vectors > 2 && MOST_VECTORS > 2 ? DEPTH / 2 : DEPTH;
+  int64_t blocks = p->depth ? (p->depth + most - 1) / most : 1;
   struct tap taps[DEPTH];
   struct place_in_runs place = {p->runs, 0};
   struct tile t = {.a = p->a,
@@ -283,10 +254,10 @@ static void kernel_product(const struct product *p) {
     t.depth = next - k;
     t.add = p->add || k > 0;
     place = walk(p, place, t.depth, few ? NULL : taps);
-    for (int64_t v = 0, take; v < vectors; v += take) {
-      take = vectors - v >= widest ? widest : vectors - v >= 2 ? 2 : 1;
-      product_columns(p, &t, v, k == 0, take == 1 ? TALL_ROWS : TILE_ROWS,
-                      few ? wide_tiles[take] : tiles[take]);
+    for (int64_t v = 0; v < vectors;) {
+      int take = next_vectors(vectors - v, widest, few);
+      product_columns(p, &t, v, take, k == 0);
+      v += take;
     }
     k = next;
   }

@@ -20,8 +20,8 @@ enum {
   WEIGHT_ROWS = 192,   /* rows of the weight gradient that one part computes, over the whole batch, */
   WEIGHT_PANELS = 16,  /* for so many panels of units */
   WEIGHT_IMAGES = 384, /* which are copied together so many at a time */
-  PART_PANELS = 2,     /* panels of units that one part of forward computes, for PART_IMAGES at most */
-  PART_IMAGES = 48,
+  PART_PANELS = 4,     /* panels of units that one part of forward computes, for PART_IMAGES at most */
+  PART_IMAGES = 64,
   ACROSS_UNITS = 256, /* backward_data lays so many units across at a time, */
   ACROSS_PANELS = 8,  /* and so many panels of places, which are one part */
   FEW_IMAGES = 4,
@@ -229,7 +229,7 @@ static void lay_across(const struct step *s, int64_t panel, int64_t unit, float 
   int64_t lanes = t->units - unit < BLOCK ? t->units - unit : BLOCK;
   int64_t h = pixel / x->shape.w, w = pixel % x->shape.w, m = order(x, c, h, w);
   const float *weight = s->weight + unit * t->inputs;
-  if (x->block == BLOCK && lanes == BLOCK && m + BLOCK <= t->inputs)
+  if (x->block == BLOCK && m + BLOCK <= t->inputs) /* a last panel has 16 lanes, too */
     s->kernels->transpose(across, BLOCK, weight + m * BLOCK, BLOCK);
   else
     for (int64_t i = 0; i < channels; i++)
@@ -342,6 +342,8 @@ const struct layer_class layer_affine = {
     .inputs = 1,
     .any_block = true,
     .shape = shape,
+    .reach = reach_plane,
+    .sees = sees_all,
     .book = book,
     .place = place,
     .naive = naive,

@@ -70,6 +70,7 @@ const struct layer_class layer_avgpool = {
     .params = params,
     .inputs = 1,
     .shape = pool_shape,
+    .reach = pool_reach,
     .book = book,
     .naive = naive,
     .forward = forward,

@@ -22,6 +22,12 @@ static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out)
   return CNN_OK;
 }
 
+static bool sees(const void *config, const cnn_shape *in, int k, int64_t f, int64_t c) {
+  (void)config;
+  for (int i = 0; i < k; i++) f -= in[i].c;
+  return f == c;
+}
+
 static void book(const void *config, struct ledger *ledger) {
   (void)config;
   (void)ledger;
@@ -92,6 +98,7 @@ const struct layer_class layer_concat = {
     .inputs = 2,
     .most_inputs = MAX_INPUTS,
     .shape = shape,
+    .sees = sees,
     .book = book,
     .naive = naive,
     .forward = forward,

@@ -114,6 +114,21 @@ static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out)
   return CNN_OK;
 }
 
+static void reach(const void *config, struct reach *to) {
+  const struct config *c = config;
+  *to = (struct reach){.kind = REACH_WINDOW,
+                       .count = {c->kernel[0], c->kernel[1]},
+                       .stride = {c->stride[0], c->stride[1]},
+                       .pad = {c->pad[0], c->pad[1]},
+                       .dilation = {c->dilation[0], c->dilation[1]}};
+}
+
+static bool sees(const void *config, const cnn_shape *in, int k, int64_t f, int64_t channel) {
+  const struct config *c = config;
+  (void)k;
+  return f / (c->filters / c->groups) == channel / (in[0].c / c->groups);
+}
+
 enum direction { FORWARD, DATA, WEIGHTS };
 
 /* Along one axis: from .. to - 1, `step` apart, that all meet lo .. hi - 1 (in DATA those of them that fall
@@ -701,6 +716,8 @@ const struct layer_class layer_conv = {
     .inputs = 1,
     .any_block = true,
     .shape = shape,
+    .reach = reach,
+    .sees = sees,
     .book = book,
     .place = place,
     .naive = naive,

@@ -12,6 +12,11 @@ static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out)
   return CNN_OK;
 }
 
+static void reach(const void *config, struct reach *to) {
+  (void)config;
+  to->kind = REACH_FLAT;
+}
+
 static void book(const void *config, struct ledger *ledger) {
   (void)config;
   (void)ledger;
@@ -56,6 +61,7 @@ const struct layer_class layer_flatten = {
     .inputs = 1,
     .any_block = true,
     .shape = shape,
+    .reach = reach,
     .book = book,
     .naive = naive,
     .forward = forward,

@@ -46,6 +46,7 @@ const struct layer_class layer_global_avgpool = {
     .summary = "the mean of each channel",
     .inputs = 1,
     .shape = whole_shape,
+    .reach = reach_plane,
     .book = book,
     .naive = naive,
     .forward = forward,

@@ -50,6 +50,7 @@ const struct layer_class layer_global_maxpool = {
     .inputs = 1,
     .is_max = true,
     .shape = whole_shape,
+    .reach = reach_plane,
     .book = book,
     .naive = naive,
     .forward = forward,

@@ -70,6 +70,16 @@ void book_in_place(const void *config, struct ledger *ledger) {
   ledger->keeps_y = true;
 }
 
+void reach_plane(const void *config, struct reach *reach) {
+  (void)config;
+  reach->kind = REACH_PLANE;
+}
+
+bool sees_all(const void *config, const cnn_shape *in, int k, int64_t f, int64_t c) {
+  (void)config, (void)in, (void)k, (void)f, (void)c;
+  return true;
+}
+
 void sum_groups(const struct kernel_table *kernels, float *to, float *sums, int64_t groups, int64_t stride,
                 int64_t count) {
   int64_t step = 1;

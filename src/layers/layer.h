@@ -169,6 +169,17 @@ void ledger_weight(struct ledger *ledger, const char *suffix, int dims, const in
 /* `count` floats, followed by zeros up to a whole block; after the first table. */
 void ledger_state(struct ledger *ledger, const char *suffix, int64_t count, struct init init);
 
+/* From which elements of an input the element (oh, ow) of an output channel is computed, in each channel that
+ * it is computed from; element (h, w) is [0], [1]. */
+struct reach {
+  enum {
+    REACH_WINDOW, /* out * stride - pad + i * dilation, i = 0 .. count-1, as far as they are in the plane */
+    REACH_PLANE,  /* all */
+    REACH_FLAT,   /* output channel i is element i of the input, in the order c, h, w */
+  } kind;
+  int64_t count[2], stride[2], pad[2], dilation[2];
+};
+
 struct layer_class {
   const char *name, *summary;
   size_t config_size;
@@ -183,6 +194,11 @@ struct layer_class {
    * as in "kernel 3 ...". */
   cnn_status (*shape)(const void *config, const cnn_shape *in, cnn_shape *out);
   void (*book)(const void *config, struct ledger *ledger);
+
+  /* What outputs are computed from, in inference. NULL: from the element at the same place; */
+  void (*reach)(const void *config, struct reach *reach);
+  /* whether output channel f is from channel c of input k. NULL: from the same channel. */
+  bool (*sees)(const void *config, const cnn_shape *in, int k, int64_t f, int64_t c);
 
   /* Where element i of a dense weight stands in its packed range. NULL without weights. */
   int64_t (*place)(const struct step *step, int weight, int64_t i);
@@ -253,6 +269,10 @@ const char *params_type(const struct param *param);
  * their backward reads. */
 cnn_status same_shape(const void *config, const cnn_shape *in, cnn_shape *out);
 void book_in_place(const void *config, struct ledger *ledger);
+
+/* reach() and sees() of those that take whole planes, and all channels. */
+void reach_plane(const void *config, struct reach *reach);
+bool sees_all(const void *config, const cnn_shape *in, int k, int64_t f, int64_t c);
 
 /* Equation (7.1) on both axes, with the layer's words in the sentence. */
 cnn_status window_shape(const int64_t kernel[2], const int64_t stride[2], const int64_t pad[2],

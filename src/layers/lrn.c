@@ -45,6 +45,11 @@ static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out)
 static int64_t before(const struct config *c) { return c->size / 2; }
 static int64_t after(const struct config *c) { return (c->size - 1) / 2; }
 
+static bool sees(const void *config, const cnn_shape *in, int k, int64_t f, int64_t c) {
+  (void)in, (void)k;
+  return c >= f - before(config) && c <= f + after(config);
+}
+
 static double weight(const struct config *c) {
   return c->alpha_of == ALPHA_OF_SUM ? c->alpha : c->alpha / (double)c->size;
 }
@@ -132,6 +137,7 @@ const struct layer_class layer_lrn = {
     .params = params,
     .inputs = 1,
     .shape = shape,
+    .sees = sees,
     .book = book,
     .naive = naive,
     .forward = forward,

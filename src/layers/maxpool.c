@@ -74,6 +74,7 @@ const struct layer_class layer_maxpool = {
     .inputs = 1,
     .is_max = true,
     .shape = pool_shape,
+    .reach = pool_reach,
     .book = book,
     .naive = naive,
     .forward = forward,

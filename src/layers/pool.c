@@ -16,6 +16,15 @@ cnn_status pool_shape(const void *config, const cnn_shape *in, cnn_shape *out) {
   return window_shape(p->kernel, stride, p->pad, dilation, p->round, in[0], &out->h, &out->w);
 }
 
+void pool_reach(const void *config, struct reach *reach) {
+  const struct pool_config *p = config;
+  *reach = (struct reach){.kind = REACH_WINDOW,
+                          .count = {p->kernel[0], p->kernel[1]},
+                          .stride = {pool_stride(p, 0), pool_stride(p, 1)},
+                          .pad = {p->pad[0], p->pad[1]},
+                          .dilation = {1, 1}};
+}
+
 struct window pool_window(const struct pool_config *p, const struct view *x, const struct view *y) {
   return (struct window){.h = x->shape.h,
                          .w = x->shape.w,

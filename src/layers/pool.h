@@ -42,6 +42,8 @@ static inline int64_t pool_stride(const struct pool_config *p, int axis) {
   return p->stride[axis] ? p->stride[axis] : p->kernel[axis];
 }
 
+void pool_reach(const void *config, struct reach *reach);
+
 /* The window over planes of x (h x w) giving planes of y (oh x ow). */
 struct window pool_window(const struct pool_config *p, const struct view *x, const struct view *y);
 

@@ -49,6 +49,7 @@ const struct layer_class layer_softmax = {
     .summary = "probabilities over the channels",
     .inputs = 1,
     .shape = same_shape,
+    .sees = sees_all,
     .book = book_in_place,
     .naive = naive,
     .forward = forward,

@@ -107,6 +107,7 @@ const struct layer_class layer_subsample = {
     .params = params,
     .inputs = 1,
     .shape = pool_shape,
+    .reach = pool_reach,
     .book = book,
     .place = place,
     .naive = naive,

@@ -64,6 +64,20 @@ static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out)
   return window_shape(c->kernel, one, c->pad, one, CNN_ROUND_ERROR, in[0], &out->h, &out->w);
 }
 
+static void reach(const void *config, struct reach *to) {
+  const struct config *c = config;
+  *to = (struct reach){.kind = REACH_WINDOW,
+                       .count = {c->kernel[0], c->kernel[1]},
+                       .stride = {1, 1},
+                       .pad = {c->pad[0], c->pad[1]},
+                       .dilation = {1, 1}};
+}
+
+static bool sees(const void *config, const cnn_shape *in, int k, int64_t f, int64_t channel) {
+  (void)in, (void)k;
+  return connected(&((const struct config *)config)->connections, f, channel);
+}
+
 static void fill_tables(const struct config *config, const struct tables *t) {
   const struct connections *table = &config->connections;
   int64_t count = 0;
@@ -240,6 +254,8 @@ const struct layer_class layer_table_conv = {
     .params = params,
     .inputs = 1,
     .shape = shape,
+    .reach = reach,
+    .sees = sees,
     .book = book,
     .place = place,
     .naive = naive,

@@ -1,4 +1,5 @@
-/* One layer on random values, run in one direction at a time: what programs of bench/ measure layers with.
+/* One layer on random values, run in one direction at a time: what programs of bench/ measure layers with;
+ * and a layer of a plan, on the values that stand there, for reports.
  *
  * It is a plan of two bricks, an input and the layer, whose rounds run in part (exec_layer()). A layer that
  * is not the first of a network gets its input in channel blocks; so a copy of its class stands here that
@@ -78,6 +79,36 @@ cnn_status cnn_bench_new(const char *layer, const char *config, cnn_shape in, bo
 
 int64_t cnn_bench_multiply_adds(const cnn_bench *bench) {
   return bench->net->bricks[1].multiply_adds * bench->plan->options.batch;
+}
+
+/* The brick, where it has something to do in that direction. */
+static cnn_status timed_brick(const cnn_plan *plan, const char *layer, cnn_direction direction, int *brick) {
+  if (!plan->options.keep || plan->options.mode != CNN_TRAIN)
+    return CNN_FAIL(CNN_E_ARGUMENT, "layers are timed in a training plan made with `keep`");
+  if (plan->stale)
+    return CNN_FAIL(CNN_E_ARGUMENT, "the weights have changed: call cnn_plan_gradient() before timing");
+  CNN_TRY(cnn_net_find(plan->net, layer, brick));
+  const struct step *step = &plan->steps[*brick];
+  bool joined = plan->joined && *brick == plan->net->count - 1;
+  if (net_is_input(plan->net, *brick) || (direction != CNN_FORWARD && joined) ||
+      (direction == CNN_BACKWARD_WEIGHTS && !step->range) ||
+      (direction == CNN_BACKWARD_DATA && (!step->dy.data || !plan->planned[*brick].ledger.wants_dx)))
+    return CNN_FAIL(CNN_E_UNSUPPORTED, "'%s' has nothing to do in that direction", layer);
+  return CNN_OK;
+}
+
+cnn_status cnn_plan_time(cnn_plan *plan, const char *layer, cnn_direction direction, int64_t runs,
+                         double *seconds) {
+  int brick;
+  if (runs < 1) return CNN_FAIL(CNN_E_ARGUMENT, "runs is %" PRId64 "; it must be at least 1", runs);
+  CNN_TRY(timed_brick(plan, layer, direction, &brick));
+  mem_freeze();
+  double start = threads_seconds();
+  for (int64_t i = 0; i < runs; i++) exec_layer(plan, brick, direction);
+  *seconds = (threads_seconds() - start) / (double)runs;
+  mem_thaw();
+  plan->held = 0;
+  return CNN_OK;
 }
 
 cnn_status cnn_bench_run(cnn_bench *bench, cnn_direction direction, int64_t runs, double *seconds) {

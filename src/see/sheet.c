@@ -7,7 +7,7 @@
 #include "core/status.h"
 #include "see/see.h"
 
-enum { TILE = 48, MOST_ZOOM = 1024 };
+enum { TILE = 48, MOST_ZOOM = 1024, LARGE = 1 << 25 /* pixels of a sheet, beyond which zoom is less */ };
 
 cnn_status see_check_image(cnn_tensor t, const char *what) {
   cnn_shape s = t.shape;
@@ -73,10 +73,19 @@ static int64_t columns_of(const struct sheet *sheet) {
   return columns < sheet->count ? columns : sheet->count;
 }
 
+/* Distances in pixels, for sheet->zoom. */
+static void measure(struct sheet *sheet) {
+  cnn_shape s = sheet->tiles.shape;
+  int64_t width = s.w * sheet->zoom, label = label_width(sheet);
+  sheet->high = s.h * sheet->zoom + GAP + sheet->label;
+  if (label) label += CNN_TEXT_WIDTH; /* so that labels do not touch */
+  sheet->wide = (width > label ? width : label) + GAP;
+}
+
 static cnn_status lay_out(struct sheet *sheet) {
   const cnn_sheet_options *o = sheet->options;
   cnn_shape s = sheet->tiles.shape;
-  int64_t values, side = s.h < s.w ? s.h : s.w;
+  int64_t values, side = s.h > s.w ? s.h : s.w;
   CNN_TRY(cnn_shape_count(s, &values));
   if (o->columns < 0 || o->zoom < 0 || o->zoom > MOST_ZOOM)
     return CNN_FAIL(CNN_E_ARGUMENT, "a sheet of %" PRId64 " columns, zoom %" PRId64 "; zoom must be 0 to %d",
@@ -88,10 +97,11 @@ static cnn_status lay_out(struct sheet *sheet) {
   sheet->zoom = o->zoom ? o->zoom : side < TILE ? (TILE + side - 1) / side : 1;
   sheet->title = o->title ? CNN_TEXT_HEIGHT + GAP : 0;
   sheet->label = o->labels ? CNN_TEXT_HEIGHT : 0;
-  int64_t width = s.w * sheet->zoom, label = label_width(sheet);
-  sheet->high = s.h * sheet->zoom + GAP + sheet->label;
-  if (label) label += CNN_TEXT_WIDTH; /* so that labels do not touch */
-  sheet->wide = (width > label ? width : label) + GAP;
+  measure(sheet);
+  while (!o->zoom && sheet->zoom > 1 && sheet->rows * sheet->high * sheet->columns > LARGE / sheet->wide) {
+    sheet->zoom--;
+    measure(sheet);
+  }
   find_range(sheet->tiles.data, values, &sheet->least, &sheet->most);
   return CNN_OK;
 }

@@ -1,5 +1,6 @@
 // A browser for tests of pages: Chromium without a window, by playwright-core. What a page must never do is watched
-// from its first byte on: an error or a warning in the console, an exception, a request to another origin.
+// from its first byte on: an error or a warning in the console, an exception, a request to another origin or, of a page
+// that is a file, to anything but itself.
 import assert from 'node:assert/strict';
 import {execFileSync, spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -22,12 +23,13 @@ export async function withPage(browser, url, options, test) {
   const context = await browser.newContext({viewport: {width: 1280, height: 800}, ...options});
   const page = await context.newPage();
   const origin = new URL(url).origin, faults = [];
+  const mayAsk = asked => (origin === 'null' ? asked === url || asked.startsWith('data:') : new URL(asked).origin === origin);
   page.on('console', message => {
     if (['error', 'warning'].includes(message.type())) faults.push(`console: ${message.text()}`);
   });
   page.on('pageerror', error => faults.push(`exception: ${error.message}`));
   page.on('request', request => {
-    if (new URL(request.url()).origin !== origin) faults.push(`a request to ${request.url()}`);
+    if (!mayAsk(request.url().replace(/#.*/, ''))) faults.push(`a request to ${request.url()}`);
   });
   page.on('requestfailed', request => {
     if (!page.isClosed()) faults.push(`${request.url()} failed: ${request.failure().errorText}`);

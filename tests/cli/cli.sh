@@ -117,7 +117,7 @@ check 'help lists networks' 0 '^Networks:  .*simple-conv-net' '' help
 check 'version' 0 '^cnn [0-9]+\.[0-9]+\.[0-9]+$' '' --version
 check 'version of a command' 0 '^cnn [0-9]+\.[0-9]+\.[0-9]+$' '' train --version
 check 'help of an unknown command' 2 '' "did you mean 'eval'" help evla
-for command in train eval predict serve summary gradcheck layers data show bench; do
+for command in train eval predict serve summary gradcheck layers data show report bench; do
   check "$command --help" 0 "^Usage: cnn $command " '' "$command" --help
   "$program" help "$command" >help.out 2>err
   cmp -s help.out out
@@ -400,12 +400,13 @@ offers 'choices of an option' nesterov train --optimizer ''
 offers 'choices after =' adagrad train --optimizer = ad
 offers 'data sets' fashion-mnist eval a.safetensors --data ''
 offers models a.safetensors eval ''
+offers 'models to report on' a.safetensors report --data mnist -o page.html ''
 offers images left.png predict a.safetensors ''
 offers layers conv layers c
 offers 'data sets to fetch' mnist data fetch ''
 offers 'what to show' confusion show c
 offers 'networks to show' lenet5 show net l
-for command in train eval predict serve summary gradcheck layers data show bench; do
+for command in train eval predict serve summary gradcheck layers data show report bench; do
   completions "$command" --
   cp out offered
   run "$command" --help

@@ -123,8 +123,37 @@ check 'response of a filter typed by hand' 0 '4x4 responses' \
   show response rows.safetensors left.png --filter '1 0 -1 / 2 0 -2 / 1 0 -1' --out sobel.png
 check features 0 'what 5 layers make' show features rows.safetensors left.png
 check 'features of one layer' 0 'what 1 layer makes' show features rows.safetensors left.png --layer c1 --out one.png
+check excite 0 '"channels"' show excite rows.safetensors --layer c1 --data $wrong --patches 5 --json --out e.png
+is 'excite: all channels' '[0,1,2,3]' '[.channels[].channel]'
+is 'excite: so many patches, the strongest first' true \
+  '.images == 12 and all(.channels[]; .patches | length == 5 and (map(.response) | . == (sort | reverse)))'
+is 'excite: fields of 3x3 around the value' true \
+  'all(.channels[] | .patches[], .ascent; .field == {top: (.row - 1), left: (.column - 1), height: 3, width: 3})'
+is 'excite: ascent gets as far as the data' true 'all(.channels[]; .ascent.response > 0.9 * .patches[0].response)'
+[[ $(head -c 4 e.png | tail -c 3) == PNG ]]
+report 'excite: the picture is a PNG' $?
+third=$(jq -c '[.channels[2].ascent.response, .channels[2].patches]' out)
+check 'excite: a channel alone' 0 '"channel":2' \
+  show excite rows.safetensors --layer c1 --channel 2 --data $wrong --patches 5 --json --threads 3 --out one.png
+is 'excite: it is the same alone' "$third" '[.channels[0].ascent.response, .channels[0].patches]'
+check 'excite: on three threads' 0 . \
+  show excite rows.safetensors --layer c1 --data $wrong --patches 5 --threads 3 --out e3.png
+cmp e.png e3.png
+report 'excite: the same picture' $?
+check 'excite: without data' 0 '^excite.png: 2 of 4 channels of relu1, receptive field 3x3$' \
+  show excite rows.safetensors --layer relu1 --count 2
+check 'excite: a table of one channel' 0 '^ +[0-9]+ +[-0-9.e]+  0 to 5, 0 to 5$' \
+  show excite rows.safetensors --layer affine1 --channel 0 --data $wrong --limit 3
+check 'excite: settings of ascent' 0 . show excite rows.safetensors --layer c1 --steps 9 --rate 1 --decay 0 --blur 0 \
+  --rest 0.5 --seed 3 --out set.png
+! cmp -s set.png excite.png
+report 'excite: they matter' $?
 check why 0 'what speaks for 2, which' show why rows.safetensors --data $wrong --index 9
 check 'why: another class' 0 'what speaks for 0, which' show why rows.safetensors left.png --class 0
+printf 'input shape=1x6x6\naffine units=9\nrelu\naffine units=3\nsoftmax\n' >flat.net
+"$program" train flat.net --data seen,truth,seen,truth --epochs 1 --batch 4 --threads 1 --out flat.safetensors >/dev/null 2>&1
+check 'why: a network without convolutions' 0 'what speaks for 1, which' \
+  show why flat.safetensors left.png --class 1 --out flat.png
 check net 0 '^net.svg: 5 layers' show net rows.net
 grep -q '4 filters of 1x3x3' net.svg && [[ $(grep -c '<rect class="box' net.svg) == 5 ]]
 report 'net: five boxes, with what is in them' $?
@@ -138,12 +167,32 @@ fi
 
 # ---- Refusals ----
 
-check 'no kind' 2 'is missing' show
+check 'no kind' 2 'what to show is missing \(one of filters, .*, net\)' show
+check 'a network in the place of a model' 1 "'lenet5' is a network, not a model: .* .cnn train lenet5. writes" \
+  show filters lenet5
+check 'its text in the place of a model' 1 "'flat.net' is a network, not a model" show filters flat.net
+check 'a model that is not there' 1 "cannot open 'no.net'" show filters no.net
+check 'a picture named as another format' 2 "'filters' writes PNG, and 'f.jpg' is named" \
+  show filters rows.safetensors --out f.jpg
+check 'a drawing named as another format' 2 "'net' writes SVG, and 'f.png' is named" show net lenet5 --out f.png
+check 'a network without filters' 1 'has no layer with filters; .* work without' show filters flat.safetensors
+check 'why: a layer that says nothing about places' 1 "each output of 'affine1' is one value" \
+  show why flat.safetensors left.png --layer affine1
 check 'an unknown kind' 2 "no 'filter' to show: did you mean 'filters'" show filter rows.safetensors
 check 'no image' 2 "give 'why' one image" show why rows.safetensors
 check 'an image and data' 2 "give 'why' one image" show why rows.safetensors left.png --data $wrong
 check 'no data' 2 '--data DATA is missing' show shift rows.safetensors
 check 'an option of another kind' 2 "--before means nothing to 'net'" show net lenet5 --before
+check 'excite: no layer' 2 '--layer NAME is missing' show excite rows.safetensors
+check 'excite: patches of no data' 2 '--patches needs --data' show excite rows.safetensors --layer c1 --patches 3
+check 'excite: a channel and a number of them' 2 'give one of them' \
+  show excite rows.safetensors --layer c1 --channel 1 --count 2
+check 'excite: a channel that is not there' 1 "'c1' has 4 channels, 0 to 3; there is no 4" \
+  show excite rows.safetensors --layer c1 --channel 4
+check 'excite: a layer that is not there' 1 "did you mean 'c1'" show excite rows.safetensors --layer c3
+check 'excite: blur beyond 1' 2 '--blur' show excite rows.safetensors --layer c1 --blur 2
+check "excite's options mean nothing to others" 2 "--rest means nothing to 'why'" \
+  show why rows.safetensors left.png --rest 0
 check 'a filter that is none' 1 'rows of as many numbers' show response rows.safetensors left.png --filter '1 2 / 3'
 check 'a filter larger than the image' 1 'does not fit|larger' show response rows.safetensors left.png --filter \
   '1 2 3 4 5 6 7'

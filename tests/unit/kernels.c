@@ -661,6 +661,40 @@ static void optimizers(void **state) {
     }
 }
 
+/* Where gradients stay 0 moments shrink to 0, and on the way none is too small to be a normal number. */
+static void moments_end_at_zero(void **state) {
+  (void)state;
+  for (int set = 0; set < SETS; set++) {
+    const struct kernel_table *t = kernels_find(instruction_sets[set]);
+    if (!t) continue;
+    void (*const steps[])(const struct update *, int64_t) = {t->momentum, t->nesterov, t->rmsprop, t->adam,
+                                                             t->adamw};
+    for (int which = 0; which < 5; which++) {
+      float w[16], m[16], v[16], g[16] = {0};
+      for (int i = 0; i < 16; i++) w[i] = 1, m[i] = 1, v[i] = 1;
+      struct update u = {.weight = w,
+                         .gradient = g,
+                         .moment = {m, v},
+                         .momentum = 0.9F,
+                         .decay = 0.9F,
+                         .beta1 = 0.9F,
+                         .beta2 = 0.8F,
+                         .epsilon = 1e-8F,
+                         .correction1 = 1,
+                         .correction2 = 1};
+      for (int turn = 0; turn < 1000; turn++) {
+        if (turn == 700) assert_true(m[0] > 0 && m[0] < 1e-30F); /* 0.9^700 is 9e-33: not yet */
+        steps[which](&u, 16);
+        for (int i = 0; i < 16; i++) {
+          assert_true(m[i] == 0 || isnormal(m[i]));
+          assert_true(v[i] == 0 || isnormal(v[i]));
+        }
+      }
+      for (int i = 0; i < 16; i++) assert_true(m[i] == 0 && (which < 3 || v[i] == 0));
+    }
+  }
+}
+
 /* ---- the choice ---- */
 
 /* In a process of its own, where nothing is chosen yet: cnn_isa() with CNN_ISA=wish. */
@@ -735,6 +769,7 @@ int main(void) {
       cmocka_unit_test(pooling),
       cmocka_unit_test(nan_is_the_largest),
       cmocka_unit_test(optimizers),
+      cmocka_unit_test(moments_end_at_zero),
       cmocka_unit_test(tables),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

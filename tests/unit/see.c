@@ -147,6 +147,10 @@ static void sheets(void **state) {
   is(sheet, 5, 5, 0, 0.5F, 0.25F);
   is(sheet, 5, 6, 1, 0, 1);
   cnn_picture_free(sheet);
+  ok(cnn_picture_sheet((cnn_tensor){two, {1, 1, 1, 8}}, NULL, &sheet)); /* a long tile: 48 pixels wide */
+  assert_int_equal(cnn_picture_pixels(sheet).shape.w, 4 + 48 + 4);
+  assert_int_equal(cnn_picture_pixels(sheet).shape.h, 4 + 6 + 4);
+  cnn_picture_free(sheet);
   float dead[2] = {0, 0}, same[2] = {7, 7}, none[3] = {NAN, 1, 2};
   cnn_scale((cnn_tensor){same, {1, 1, 1, 2}});
   assert_true(same[0] == 0.5F && same[1] == 0.5F);

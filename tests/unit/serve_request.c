@@ -26,8 +26,8 @@ static struct verdict judge(struct request request) { return request_judge(&requ
 static void expect(struct request request, int status) {
   struct verdict verdict = judge(request);
   if (verdict.status != status)
-    fail_msg("%s %s of %s: %d, not %d", request.method, request.path,
-             request.host ? request.host : "no host", verdict.status, status);
+    fail_msg("%s %s of %s: %d, not %d", request.method, request.path, request.host ? request.host : "no host",
+             verdict.status, status);
 }
 
 static void right_ones(void **state) {

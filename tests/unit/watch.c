@@ -54,6 +54,42 @@ static void same_gradients(const cnn_plan *a, const cnn_plan *b) {
   }
 }
 
+/* Every layer and direction: a time, or a refusal where nothing is to be done; the weights stay, so a
+ * gradient taken anew is the same. */
+static void times_of_layers(void **state) {
+  (void)state;
+  static const int32_t labels[4] = {0, 3, 1, 2};
+  cnn_net *net = parse(tangled);
+  cnn_plan *plan = keeping(net, training(4)), *plain = plan_of(net, training(4));
+  float *x = values(1, 4 * 2 * 12 * 12), loss;
+  double seconds;
+  assert_fails(CNN_E_ARGUMENT, cnn_plan_time(plan, "c1", CNN_FORWARD, 1, &seconds), "cnn_plan_gradient()");
+  ok(cnn_plan_gradient(plain, images(plain, x, 4), labels, &loss));
+  ok(cnn_plan_gradient(plan, images(plan, x, 4), labels, &loss));
+  for (int i = 0; i < cnn_net_layer_count(net); i++) {
+    cnn_layer_info layer;
+    ok(cnn_net_layer(net, i, &layer));
+    bool first = i == 0, last = strcmp(layer.name, "out") == 0;
+    for (int d = CNN_FORWARD; d <= CNN_BACKWARD_WEIGHTS; d++) {
+      seconds = -1;
+      cnn_status status = cnn_plan_time(plan, layer.name, (cnn_direction)d, 2, &seconds);
+      bool idle =
+          first || (d == CNN_BACKWARD_WEIGHTS && layer.parameters == 0) || (d == CNN_BACKWARD_DATA && last);
+      assert_int_equal(status, idle ? CNN_E_UNSUPPORTED : CNN_OK);
+      assert_true(idle ? seconds == -1 : seconds > 0);
+    }
+  }
+  ok(cnn_plan_gradient(plan, images(plan, x, 4), labels, &loss));
+  same_gradients(plan, plain);
+  assert_fails(CNN_E_ARGUMENT, cnn_plan_time(plan, "c1", CNN_FORWARD, 0, &seconds), "at least 1");
+  assert_fails(CNN_E_KEY, cnn_plan_time(plan, "c9", CNN_FORWARD, 1, &seconds), "did you mean");
+  assert_fails(CNN_E_ARGUMENT, cnn_plan_time(plain, "c1", CNN_FORWARD, 1, &seconds), "made with `keep`");
+  free(x);
+  cnn_plan_free(plain);
+  cnn_plan_free(plan);
+  cnn_net_free(net);
+}
+
 static void same_results(void **state) {
   (void)state;
   enum { IMAGES = 6 };
@@ -212,6 +248,7 @@ static void refusals(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(same_results),
+      cmocka_unit_test(times_of_layers),
       cmocka_unit_test(outputs_are_defined),
       cmocka_unit_test(backward_is_the_derivative),
       cmocka_unit_test(refusals),

@@ -242,6 +242,7 @@ test('it is said when the server has gone', async () => {
 });
 
 test('bars do not move where motion is unwelcome', () => open({...desk, reducedMotion: 'reduce'}, async page => {
+  await page.locator('.bar').first().waitFor({state: 'attached'});
   const duration = await page.evaluate(() => getComputedStyle(document.querySelector('.bar')).transitionDuration);
   assert.equal(duration, '0s');
 }));

@@ -61,7 +61,12 @@ static void read_golden(const char *name, double *into, int count) {
   char word[128] = "";
   while (strcmp(word, name) != 0)
     if (fscanf(file, " %127s", word) != 1) fail_msg("%s has no %s", GOLDEN, name);
-  for (int i = 0; i < count; i++) assert_int_equal(fscanf(file, "%lf", &into[i]), 1);
+  for (int i = 0; i < count; i++) {
+    char *end;
+    assert_int_equal(fscanf(file, "%63s", word), 1);
+    into[i] = strtod(word, &end);
+    assert_true(end > word && !*end);
+  }
   fclose(file);
 }
 

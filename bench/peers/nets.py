@@ -121,6 +121,22 @@ def mobile():
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(256, 10))
 
 
+def pooled(channels, filters, kernel, pool):
+    return [nn.Conv2d(channels, filters, kernel, bias=False), nn.MaxPool2d(pool), nn.BatchNorm2d(filters), nn.ReLU()]
+
+
+def mnist_fast():
+    return nn.Sequential(*pooled(1, 16, 5, 3), *pooled(16, 32, 3, 2), nn.Flatten(),
+                         nn.Linear(288, 64), nn.ReLU(), nn.Linear(64, 10))
+
+
+def mnist_record():
+    def wide(channels, filters, pad):
+        return [nn.Conv2d(channels, filters, 3, padding=pad, bias=False), nn.BatchNorm2d(filters), nn.ReLU()]
+    return nn.Sequential(*pooled(1, 32, 5, 2), *wide(32, 64, 1), *pooled(64, 64, 3, 2), *wide(64, 128, 1),
+                         *wide(128, 128, 0), nn.Dropout(0.3), nn.Flatten(), nn.Linear(1152, 10))
+
+
 def classifier():
     return [nn.Flatten(), nn.Dropout(), nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(),
             nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000)]
@@ -154,6 +170,8 @@ NETS = {
     "lenet5-1998": (lenet5_1998, (1, 28, 28), 10, "sgd"),
     "resnet20": (resnet20, (3, 32, 32), 10, "momentum"),
     "mobile": (mobile, (3, 32, 32), 10, "momentum"),
+    "mnist-fast": (mnist_fast, (1, 28, 28), 10, "adam"),
+    "mnist-record": (mnist_record, (1, 28, 28), 10, "adam"),
     "alexnet": (alexnet, (3, 227, 227), 1000, "momentum"),
     "alexnet-torchvision": (alexnet_torchvision, (3, 224, 224), 1000, "momentum"),
 }

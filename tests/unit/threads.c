@@ -91,9 +91,11 @@ static void a_job_in_a_task(void **state) {
   free(job);
 }
 
-/* The child of a fork has none of its parent's helpers. */
+/* The child of a fork has none of its parent's helpers. qemu's user mode cannot run this: a thread that the
+   child makes at times stops qemu on an assertion of its own (cpu == current_cpu). */
 static void after_a_fork(void **state) {
   (void)state;
+  if (CNN_TEST_EMULATED) skip();
   assert_true(run_jobs(50));
   pid_t child = fork();
   if (child == 0) {

@@ -37,6 +37,8 @@ struct product {
   const struct run *runs;
   int64_t a_step, b_step;
   int64_t rows, columns, depth; /* depth: steps in all runs together */
+  int64_t cycle, fours; /* of each so many rows the first so many come in fours; 0: nothing is known */
+  int32_t spacing;      /* 1 or 16: floats between the a_row of neighbours in a four */
   int64_t b_panel, c_panel;
   const float *start; /* panels of 16, one after the other; NULL: 0 */
   bool add;           /* the chains go on from what C holds; start is not read */

@@ -59,13 +59,16 @@ static const struct param params[] = {
      "how biases start, likewise"},
     {0}};
 
+enum direction { FORWARD, DATA, WEIGHTS };
+
 /* One product: rows that have the same chain. In forward and backward_data rows are positions and the chain
  * runs over taps; in backward_weights rows are taps and the chain runs over positions. Positions of several
  * images, where several make one product, follow each other. */
 struct piece {
   int64_t rows, depth, run_count; /* of one image; of one group */
-  int32_t *from, *to;             /* [rows]: x and y; dy and dx; x and weight, from for each group */
-  struct run *runs;               /* [run_count]: x and weight; dy and across, for each group; x and dy */
+  int64_t fours;      /* rows of an image, of a group, that come in fours, in front of the others */
+  int32_t *from, *to; /* [rows]: x and y; dy and dx; x and weight, from for each group */
+  struct run *runs;   /* [run_count]: x and weight; dy and across, for each group; x and dy */
 };
 
 /* The pieces of one direction. */
@@ -81,6 +84,7 @@ struct tables {
   bool aligned, c_aligned;    /* groups of filters, of channels, begin at a panel of y, of dx */
   int64_t images, sum_images; /* how many one product may take: of rows; of the chains of backward_weights */
   int64_t tap_step;           /* floats of x from one tap of a run to the next */
+  int64_t spacing[3];  /* floats from one row of a line to the next, in each direction; 0: they differ */
   int64_t part_panels; /* panels of filters that one part of forward computes; 0: it goes image by image */
   struct pieces forward, data, weights;
   struct view padded; /* a copy of x with its padding for backward_weights, where plane is not 0 */
@@ -128,8 +132,6 @@ static bool sees(const void *config, const cnn_shape *in, int k, int64_t f, int6
   (void)k;
   return f / (c->filters / c->groups) == channel / (in[0].c / c->groups);
 }
-
-enum direction { FORWARD, DATA, WEIGHTS };
 
 /* Along one axis: from .. to - 1, `step` apart, that all meet lo .. hi - 1 (in DATA those of them that fall
  * on a whole position). Outputs meet taps; in DATA inputs meet taps; in WEIGHTS taps meet outputs. */
@@ -212,24 +214,47 @@ static int64_t tap_number(const struct config *config, int64_t channels, int64_t
 
 static int64_t image_stride(const struct ledger *l, const struct view *v) { return l->step ? v->image : 0; }
 
+/* Lines of rows whose a_row are evenly spaced. In a table the fours of neighbours of every line come first,
+ * which the product takes together, then what is left of the lines. */
+struct lines {
+  int64_t count, width;
+};
+
+static int64_t fours_of(struct lines lines) { return lines.count * (lines.width / 4 * 4); }
+
+static int64_t row_number(struct lines lines, int64_t line, int64_t i) {
+  int64_t fours = lines.width / 4 * 4, rest = lines.width - fours;
+  return i < fours ? line * fours + i : fours_of(lines) + line * rest + i - fours;
+}
+
 /* The taps (h, w) of every channel, group by group: as runs, or as rows. Counts, and fills what there is
- * memory for. */
+ * memory for. A line of rows is the channels of a pixel or, where x has no channel blocks, a row of a filter.
+ */
 static void list_taps(const struct config *config, const struct tables *t, const struct view *x,
                       struct span h, struct span w, struct writer *runs, struct piece *rows) {
-  int64_t count = rows->rows;
+  int64_t count = rows->rows, high = h.to - h.from, wide = w.to - w.from;
+  bool plain = x->block == 1;
   for (int64_t g = 0; g < config->groups; g++, runs->broken = true) {
-    rows->rows = 0;
-    for (int64_t first = 0; first < t->c; first += x->block)
+    rows->rows = rows->fours = 0;
+    for (int64_t first = 0; first < t->c; first += x->block) {
+      int64_t width = t->c - first < x->block ? t->c - first : x->block;
+      int64_t before = plain ? 0 : first * high * wide; /* rows of the blocks before this one */
+      struct lines lines = {plain ? t->c * high : high * wide, plain ? wide : width};
       for (int64_t fh = h.from; fh < h.to; fh++)
         for (int64_t fw = w.from; fw < w.to; fw++)
-          for (int64_t c = first; c < t->c && c < first + x->block; c++) {
+          for (int64_t c = first; c < first + width; c++, rows->rows++) {
             int64_t at = view_offset(x, 0, g * t->c + c, fh * config->dilation[0], fw * config->dilation[1]);
-            int64_t row = tap_number(config, t->c, x->block, c, fh, fw) * BLOCK, i = rows->rows++;
+            int64_t row = tap_number(config, t->c, x->block, c, fh, fw) * BLOCK;
             write_step(runs, at, row);
             if (!rows->from) continue;
+            int64_t down = fh - h.from, right = fw - w.from;
+            int64_t i = before + row_number(lines, plain ? c * high + down : down * wide + right,
+                                            plain ? right : c - first);
             rows->from[g * count + i] = (int32_t)at;
             rows->to[i] = (int32_t)row;
           }
+      if (rows->fours == before) rows->fours = before + fours_of(lines);
+    }
   }
 }
 
@@ -240,16 +265,19 @@ static void list_positions(const struct config *config, const struct ledger *l, 
   bool padded = x == &t->padded;
   int64_t x_image = padded ? 0 : image_stride(l, x), y_image = image_stride(l, &l->y),
           dy_image = l->step ? l->step->dy.image : 0;
+  struct lines lines = {h.to - h.from, w.to - w.from};
   rows->rows = 0;
+  rows->fours = fours_of(lines);
   for (int64_t n = 0; n < t->images; n++, runs->broken = true)
     for (int64_t oh = h.from; oh < h.to; oh++)
       for (int64_t ow = w.from; ow < w.to; ow++) {
         int64_t ih = oh * config->stride[0] - (padded ? 0 : config->pad[0]),
                 iw = ow * config->stride[1] - (padded ? 0 : config->pad[1]);
-        int64_t at = n * x_image + ih * x->row + iw * x->pixel, to = (oh * l->y.shape.w + ow) * BLOCK,
-                i = rows->rows++;
+        int64_t at = n * x_image + ih * x->row + iw * x->pixel, to = (oh * l->y.shape.w + ow) * BLOCK;
+        rows->rows++;
         write_step(runs, at, n * dy_image + to);
         if (!rows->from) continue;
+        int64_t i = n * lines.count * lines.width + row_number(lines, oh - h.from, ow - w.from);
         rows->from[i] = (int32_t)at;
         rows->to[i] = (int32_t)(n * y_image + to);
       }
@@ -298,12 +326,16 @@ static void fill_data(const struct config *config, const struct ledger *l, const
       }
   }
   piece->run_count = runs.count / config->groups;
+  struct lines lines = {ceil_div(h.to - h.from, h.step), ceil_div(w.to - w.from, w.step)};
   piece->rows = 0;
+  piece->fours = fours_of(lines);
   for (int64_t n = 0; n < t->images; n++)
     for (int64_t ih = h.from; ih < h.to; ih += h.step)
       for (int64_t iw = w.from; iw < w.to; iw += w.step) {
-        int64_t i = piece->rows++;
+        piece->rows++;
         if (!piece->from) continue;
+        int64_t i =
+            n * lines.count * lines.width + row_number(lines, (ih - h.from) / h.step, (iw - w.from) / w.step);
         piece->from[i] = (int32_t)(n * dy_image + (ih / h.step * l->y.shape.w + iw / w.step) * BLOCK);
         piece->to[i] = (int32_t)(n * dx_image + (ih * l->x[0].shape.w + iw) * BLOCK);
       }
@@ -353,6 +385,7 @@ static void book_piece(const struct config *config, struct ledger *l, struct tab
   piece.runs = ledger_table(l, runs * sizeof *piece.runs);
   if (!l->step) return;
   fill(config, l, t, h, w, &piece);
+  if (t->spacing[direction] != 1 && t->spacing[direction] != BLOCK) piece.fours = 0;
   all->piece[i] = piece;
 }
 
@@ -418,6 +451,9 @@ static void book(const void *config_, struct ledger *l) {
   t->c_panels = ceil_div(t->c, BLOCK);
   t->aligned = config->groups == 1 || t->fn % BLOCK == 0;
   t->c_aligned = config->groups == 1 || t->c % BLOCK == 0;
+  t->spacing[FORWARD] = config->stride[1] * x->pixel;
+  t->spacing[DATA] = BLOCK;
+  t->spacing[WEIGHTS] = t->c_aligned || x->block == 1 ? t->tap_step : 0;
 
   l->keeps_x = true;
   l->multiply_adds = t->positions * t->k * config->filters;
@@ -554,6 +590,9 @@ static void forward_panels(const struct step *s, struct shard shard, int64_t g, 
                           .a_step = t->tap_step,
                           .b_step = BLOCK,
                           .rows = images_from(t, shard, n) * piece->rows,
+                          .cycle = piece->rows,
+                          .fours = piece->fours,
+                          .spacing = (int32_t)t->spacing[FORWARD],
                           .columns = (to * BLOCK < t->fn ? to * BLOCK : t->fn) - from * BLOCK,
                           .depth = piece->depth,
                           .b_panel = t->k * BLOCK,
@@ -631,6 +670,9 @@ static void backward_data(const struct step *s, struct shard shard) {
                             .a_step = 1,
                             .b_step = BLOCK,
                             .rows = images_from(t, shard, n) * piece->rows,
+                            .cycle = piece->rows,
+                            .fours = piece->fours,
+                            .spacing = (int32_t)t->spacing[DATA],
                             .columns = t->c,
                             .depth = piece->depth,
                             .b_panel = rows * BLOCK,
@@ -685,6 +727,9 @@ static void backward_weights(const struct step *s, struct shard shard) {
                             .a_step = config->stride[1] * s->x[0].pixel,
                             .b_step = BLOCK,
                             .rows = piece->rows,
+                            .cycle = piece->rows,
+                            .fours = piece->fours,
+                            .spacing = (int32_t)t->spacing[WEIGHTS],
                             .columns = t->fn,
                             .depth = images * piece->depth,
                             .b_panel = s->dy.plane,

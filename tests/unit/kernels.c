@@ -34,7 +34,7 @@ static float any(struct random *random) {
 
 /* ---- the matrix product ---- */
 
-enum { ROWS = 13, COLUMNS = 33, TAPS = 300, PANELS = 3, A_FLOATS = 2000, C_FLOATS = 6000 };
+enum { ROWS = 60, FEW = 13, COLUMNS = 33, TAPS = 300, PANELS = 3, A_FLOATS = 2000, C_FLOATS = 6000 };
 
 /* A product with everything where nobody would expect it. */
 struct case_of_product {
@@ -45,12 +45,16 @@ struct case_of_product {
   int32_t at[TAPS][2]; /* of each step, in A and in B */
 };
 
-static void new_case(struct random *random, struct case_of_product *c, bool special) {
+static void new_case(struct random *random, struct case_of_product *c, int64_t rows, int64_t columns,
+                     bool special) {
   struct product *p = &c->p;
   *p = (struct product){
       .a = c->a + A_FLOATS / 2, .b = c->b, .a_row = c->a_row, .c_row = c->c_row, .runs = c->runs};
-  p->rows = draw(random, 1, ROWS);
-  p->columns = draw(random, 1, COLUMNS);
+  p->cycle = draw(random, 0, 1) ? rows : draw(random, 1, rows);
+  p->rows = rows - rows % p->cycle;
+  p->fours = draw(random, 0, 2) ? draw(random, 0, p->cycle / 4) * 4 : 0;
+  p->spacing = draw(random, 0, 1) ? 1 : BLOCK;
+  p->columns = columns;
   p->depth = draw(random, 0, 3) ? draw(random, 0, 40) : draw(random, 0, TAPS);
   p->b_panel = p->depth * BLOCK + draw(random, 0, 3) * BLOCK;
   bool wide = draw(random, 0, 1); /* panels of C side by side in a row, or one after the other */
@@ -62,7 +66,8 @@ static void new_case(struct random *random, struct case_of_product *c, bool spec
   for (int i = 0; i < PANELS * BLOCK; i++) c->start[i] = uniform(random);
   for (int i = 0; i < C_FLOATS; i++) c->before[i] = uniform(random);
   for (int i = 0; i < ROWS; i++) {
-    c->a_row[i] = (int32_t)draw(random, -A_FLOATS / 4, A_FLOATS / 4);
+    bool begun = i % p->cycle < p->fours && i % p->cycle % 4 > 0;
+    c->a_row[i] = begun ? c->a_row[i - 1] + p->spacing : (int32_t)draw(random, -A_FLOATS / 4, A_FLOATS / 4);
     c->c_row[i] = (int32_t)(i * (wide ? PANELS + 1 : 1) * BLOCK);
   }
   int32_t a_step = draw(random, 0, 1) ? 1 : (int32_t)draw(random, -3, 3),
@@ -131,9 +136,9 @@ static void products(void **state) {
   static struct case_of_product c;
   struct random random = random_from(1);
   for (int turn = 0; turn < 1200; turn++) {
-    bool special = turn % 6 == 5;
-    new_case(&random, &c, special);
-    if (turn < ROWS * COLUMNS) c.p.rows = turn % ROWS + 1, c.p.columns = turn / ROWS + 1; /* each pair once */
+    bool special = turn % 6 == 5, small = turn < FEW * COLUMNS; /* each pair once */
+    new_case(&random, &c, small ? turn % FEW + 1 : draw(&random, 1, ROWS),
+             small ? turn / FEW + 1 : draw(&random, 1, COLUMNS), special);
     for (int s = 0; s < SETS; s++)
       if (kernels_find(instruction_sets[s])) check_product(&c, kernels_find(instruction_sets[s]), special);
   }
@@ -185,7 +190,7 @@ static void bits_transpose(const struct kernel_table *table, float *in, float *o
 
 static void bits_product(const struct kernel_table *table, float *in, float *out, struct random *random) {
   static struct case_of_product c; /* products() has more */
-  new_case(random, &c, true);
+  new_case(random, &c, draw(random, 1, FEW), draw(random, 1, COLUMNS), true);
   c.p.columns = (c.p.columns + BLOCK - 1) / BLOCK * BLOCK;
   c.p.a = in + POOL / 2;
   c.p.c = out;

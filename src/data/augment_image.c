@@ -61,7 +61,8 @@ enum part {
   FIELD_X,
   FRACTION_Y, /* of a row: of the place that is read */
   FRACTION_X,
-  PLACES, /* of a row: the upper left neighbour in the source's plane, as int32_t */
+  ROW,   /* of a row: its upper neighbours' row, as int32_t */
+  PLACE, /* of a row: the upper left neighbours in the source's plane, likewise */
   PARTS
 };
 
@@ -78,14 +79,14 @@ static struct work lay_out(const struct augment *augment, cnn_shape image, cnn_s
   work.noisy = work.columns + 2 * augment->radius;
   int64_t rows = augment->sigma > 0 ? input.h : 0, field = rows * work.columns;
   const int64_t floats[PARTS] = {
-      image.c * work.plane, rows * work.noisy, field, field, field, input.w, input.w, input.w};
+      image.c * work.plane, rows * work.noisy, field, field, field, input.w, input.w, input.w, input.w};
   for (int i = 0; i < PARTS; i++) work.offset[i + 1] = work.offset[i] + (floats[i] + 15) / 16 * 16;
   return work;
 }
 
 static float *part(const struct work *work, int which) { return work->memory + work->offset[which]; }
 
-static int32_t *places(const struct work *work) { return (int32_t *)(void *)part(work, PLACES); }
+static int32_t *places(const struct work *work, int which) { return (int32_t *)(void *)part(work, which); }
 
 int64_t augment_scratch(const struct augment *augment, cnn_shape image, cnn_shape input) {
   return lay_out(augment, image, input).offset[PARTS] * (int64_t)sizeof(float);
@@ -207,39 +208,50 @@ static struct way draw_way(const struct augment *augment, cnn_shape image, cnn_s
   return way;
 }
 
-static float clamp(float value, float most) {
-  value = value < -1 ? -1 : value;
-  return value > most ? most : value;
-}
-
-/* Places and fractions of one output row. What lies outside is taken to the frame. */
-static void aim_row(const struct way *way, const struct work *work, cnn_shape image, cnn_shape input,
-                    int64_t y, bool elastic) {
-  float v = (float)y - way->middle[0];
-  float row_y = way->m[0][0] * v + way->place[0], row_x = way->m[1][0] * v + way->place[1];
-  float most_y = (float)image.h, most_x = (float)image.w;
-  int32_t stride = (int32_t)work->stride, *place = places(work);
-  float *fy = part(work, FRACTION_Y), *fx = part(work, FRACTION_X);
-  int64_t at = elastic ? y * work->columns : 0;
-  const float *dy = part(work, FIELD_Y) + at, *dx = part(work, FIELD_X) + at;
-  for (int64_t x = 0; x < input.w; x++) {
-    float u = (float)x - way->middle[1];
-    float sy = way->m[0][1] * u + row_y, sx = way->m[1][1] * u + row_x;
-    if (elastic) sy += dy[x], sx += dx[x];
-    sy = clamp(sy, most_y) + 1;
-    sx = clamp(sx, most_x) + 1;
-    int32_t iy = (int32_t)sy, ix = (int32_t)sx; /* not negative: rounds down */
-    fy[x] = sy - (float)iy;
-    fx[x] = sx - (float)ix;
-    place[x] = iy * stride + ix;
+/* Coordinates into whole neighbours and fractions; what lies outside is taken to the frame. */
+static void divide(float *restrict fraction, int32_t *restrict whole, int64_t count, float most) {
+  for (int64_t x = 0; x < count; x++) {
+    float at = fraction[x] < -1 ? -1 : fraction[x];
+    at = (at > most ? most : at) + 1;
+    whole[x] = (int32_t)at; /* not negative: rounds down */
+    fraction[x] = at - (float)whole[x];
   }
 }
 
-static void sample_row(const struct work *work, const float *plane, int64_t count, float *to) {
-  const float *fy = part(work, FRACTION_Y), *fx = part(work, FRACTION_X);
-  const int32_t *place = places(work);
+static void add_field(float *restrict to, const float *restrict field, int64_t count) {
+  for (int64_t x = 0; x < count; x++) to[x] += field[x];
+}
+
+/* Places and fractions of one output row. */
+static void aim_row(const struct way *way, const struct work *work, cnn_shape image, cnn_shape input,
+                    int64_t y, bool elastic) {
+  float v = (float)y - way->middle[0], middle = way->middle[1];
+  float slope_y = way->m[0][1], slope_x = way->m[1][1];
+  float row_y = way->m[0][0] * v + way->place[0], row_x = way->m[1][0] * v + way->place[1];
+  float *restrict fy = part(work, FRACTION_Y), *restrict fx = part(work, FRACTION_X);
+  int32_t stride = (int32_t)work->stride, *restrict iy = places(work, ROW),
+          *restrict place = places(work, PLACE);
+  for (int32_t x = 0; x < (int32_t)input.w; x++) {
+    float u = (float)x - middle;
+    fy[x] = slope_y * u + row_y;
+    fx[x] = slope_x * u + row_x;
+  }
+  if (elastic) {
+    add_field(fy, part(work, FIELD_Y) + y * work->columns, input.w);
+    add_field(fx, part(work, FIELD_X) + y * work->columns, input.w);
+  }
+  divide(fy, iy, input.w, (float)image.h);
+  divide(fx, place, input.w, (float)image.w);
+  for (int64_t x = 0; x < input.w; x++) place[x] += iy[x] * stride;
+}
+
+static void sample_row(const struct work *work, const float *restrict plane, int64_t count,
+                       float *restrict to) {
+  const float *restrict fy = part(work, FRACTION_Y), *restrict fx = part(work, FRACTION_X);
+  const int32_t *restrict place = places(work, PLACE);
+  int64_t stride = work->stride;
   for (int64_t x = 0; x < count; x++) {
-    const float *at = plane + place[x], *under = at + work->stride;
+    const float *at = plane + place[x], *under = at + stride;
     float upper = at[0] + fx[x] * (at[1] - at[0]);
     float lower = under[0] + fx[x] * (under[1] - under[0]);
     to[x] = upper + fy[x] * (lower - upper);

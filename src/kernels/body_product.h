@@ -228,7 +228,7 @@ struct place_in_runs {
 
 /* `steps` steps further. */
 static struct place_in_runs walk(struct place_in_runs place, int64_t steps) {
-  for (; steps >= place.run->count - place.skip && steps > 0;
+  for (; steps > 0 && steps >= place.run->count - place.skip;
        place = (struct place_in_runs){place.run + 1, 0})
     steps -= place.run->count - place.skip;
   place.skip += steps;

@@ -28,6 +28,9 @@ enum {
   FEW_IMAGES = 4,
   FEW_MULTIPLY_ADDS = 1 << 17, /* up to so many an image are not worth parts */
   ENOUGH_DEPTH = 64, /* positions of so many images that chains of backward_weights are about so long */
+  FEW_CHANNELS = 16, /* up to so many make a piece of backward_weights wait for x and dy: their lines are read
+                        from the L1 cache by all pieces, about so many positions at a time: */
+  LINE_STEPS = 192
 };
 
 struct config {
@@ -68,6 +71,7 @@ struct piece {
   int64_t rows, depth, run_count; /* of one image; of one group */
   int64_t fours;      /* rows of an image, of a group, that come in fours, in front of the others */
   int32_t *from, *to; /* [rows]: x and y; dy and dx; x and weight, from for each group */
+  int64_t lo, hi;     /* backward_weights: lines of y that it meets, a run each */
   struct run *runs;   /* [run_count]: x and weight; dy and across, for each group; x and dy */
 };
 
@@ -85,6 +89,7 @@ struct tables {
   int64_t images, sum_images; /* how many one product may take: of rows; of the chains of backward_weights */
   int64_t tap_step;           /* floats of x from one tap of a run to the next */
   int64_t spacing[3];  /* floats from one row of a line to the next, in each direction; 0: they differ */
+  int64_t lines;       /* of y that backward_weights takes together, for all its pieces */
   int64_t part_panels; /* panels of filters that one part of forward computes; 0: it goes image by image */
   struct pieces forward, data, weights;
   struct view padded; /* a copy of x with its padding for backward_weights, where plane is not 0 */
@@ -190,6 +195,7 @@ struct writer {
   struct run *runs, last;
   int64_t count, a_step, b_step;
   bool broken; /* begin a new run */
+  bool lines;  /* begin one with each line of positions */
   bool single; /* make none longer than a step: groups that begin within a block would be cut differently */
 };
 
@@ -269,7 +275,7 @@ static void list_positions(const struct config *config, const struct ledger *l, 
   rows->rows = 0;
   rows->fours = fours_of(lines);
   for (int64_t n = 0; n < t->images; n++, runs->broken = true)
-    for (int64_t oh = h.from; oh < h.to; oh++)
+    for (int64_t oh = h.from; oh < h.to; oh++, runs->broken = runs->lines)
       for (int64_t ow = w.from; ow < w.to; ow++) {
         int64_t ih = oh * config->stride[0] - (padded ? 0 : config->pad[0]),
                 iw = ow * config->stride[1] - (padded ? 0 : config->pad[1]);
@@ -300,8 +306,11 @@ static void fill_weights(const struct config *config, const struct ledger *l, co
                          struct span h, struct span w, struct piece *piece) {
   const struct view *x = t->padded.plane ? &t->padded : &l->x[0];
   struct span positions_h = {.from = h.lo, .to = h.hi}, positions_w = {.from = w.lo, .to = w.hi};
-  struct writer runs = {.runs = piece->runs, .a_step = config->stride[1] * x->pixel, .b_step = BLOCK};
+  struct writer runs = {
+      .runs = piece->runs, .a_step = config->stride[1] * x->pixel, .b_step = BLOCK, .lines = true};
   struct piece none = {0};
+  piece->lo = h.lo;
+  piece->hi = h.hi;
   list_positions(config, l, t, x, positions_h, positions_w, &runs, &none);
   piece->depth = none.rows;
   piece->run_count = runs.count / t->images;
@@ -495,6 +504,8 @@ static void book(const void *config_, struct ledger *l) {
   l->partial_extra = view_blocks(y) * BLOCK * BLOCK;
   book_padded(config, l, t);
   book_pieces(config, l, t, WEIGHTS, &t->weights);
+  bool again = t->weights.count > 1 && t->c <= FEW_CHANNELS && t->sum_images == 1;
+  t->lines = again ? clip(LINE_STEPS / y->shape.w - 1, y->shape.h) + 1 : y->shape.h;
   if (!l->wants_dx) return;
   book_pieces(config, l, t, DATA, &t->data);
   int64_t rows = t->fn * config->kernel[0] * config->kernel[1];
@@ -694,6 +705,37 @@ static const float *pad(const struct config *config, const struct view *x, int64
   return scratch;
 }
 
+/* What t->lines lines of y from `line` on, of so many images, add to group g's partial sums. */
+static void add_lines(const struct step *s, int64_t g, int64_t line, int64_t images, const float *x,
+                      const float *dy, float *partial) {
+  const struct config *config = s->config;
+  const struct tables *t = s->tables;
+  for (int64_t i = 0; i < t->weights.count; i++) {
+    const struct piece *piece = &t->weights.piece[i];
+    int64_t from = line > piece->lo ? line : piece->lo, end = line + t->lines;
+    if (end > piece->hi) end = piece->hi;
+    if (from >= end) continue;
+    struct product p = {.a = x,
+                        .b = dy,
+                        .c = partial,
+                        .a_row = piece->from + g * piece->rows,
+                        .c_row = piece->to,
+                        .runs = piece->runs + from - piece->lo,
+                        .a_step = config->stride[1] * s->x[0].pixel,
+                        .b_step = BLOCK,
+                        .rows = piece->rows,
+                        .cycle = piece->rows,
+                        .fours = piece->fours,
+                        .spacing = (int32_t)t->spacing[WEIGHTS],
+                        .columns = t->fn,
+                        .depth = images * piece->depth / (piece->hi - piece->lo) * (end - from),
+                        .b_panel = s->dy.plane,
+                        .c_panel = t->k * BLOCK,
+                        .add = true};
+    s->kernels->product(&p);
+  }
+}
+
 /* Adds to the partial sums of the images' group. */
 static void backward_weights(const struct step *s, struct shard shard) {
   const struct config *config = s->config;
@@ -716,27 +758,8 @@ static void backward_weights(const struct step *s, struct shard shard) {
         view_to_scratch(&s->dy, n, g * t->fn, t->fn, scratch);
         dy = scratch;
       }
-      for (int64_t i = 0; i < t->weights.count; i++) {
-        const struct piece *piece = &t->weights.piece[i];
-        struct product p = {.a = x,
-                            .b = dy,
-                            .c = partial + g * t->panels * t->k * BLOCK,
-                            .a_row = piece->from + g * piece->rows,
-                            .c_row = piece->to,
-                            .runs = piece->runs,
-                            .a_step = config->stride[1] * s->x[0].pixel,
-                            .b_step = BLOCK,
-                            .rows = piece->rows,
-                            .cycle = piece->rows,
-                            .fours = piece->fours,
-                            .spacing = (int32_t)t->spacing[WEIGHTS],
-                            .columns = t->fn,
-                            .depth = images * piece->depth,
-                            .b_panel = s->dy.plane,
-                            .c_panel = t->k * BLOCK,
-                            .add = true};
-        s->kernels->product(&p);
-      }
+      float *to = partial + g * t->panels * t->k * BLOCK;
+      for (int64_t line = 0; line < s->y.shape.h; line += t->lines) add_lines(s, g, line, images, x, dy, to);
     }
     for (int64_t i = n; config->bias && i < n + images; i++)
       add_to_biases(s, i, last && i + 1 == n + images, partial + s->weight_at[BIAS], partial + s->range);

@@ -3,23 +3,7 @@
  * Padding counts as smaller than everything for the maximum. Backward writes each element of dx once, as
  * the sum over the windows that cover it, in ascending order of windows. */
 
-struct range {
-  int64_t from, to;
-};
-
-/* The elements [from, to) of the filter that lie inside the image, for the window at output i. */
-static inline struct range inside(int64_t i, int64_t filter, int64_t stride, int64_t pad, int64_t size) {
-  int64_t first = i * stride - pad, from = first < 0 ? -first : 0;
-  int64_t to = first + filter > size ? size - first : filter;
-  return (struct range){from, to};
-}
-
-/* The windows [from, to) that cover input i. */
-static inline struct range covering(int64_t i, int64_t filter, int64_t stride, int64_t pad, int64_t outputs) {
-  int64_t last = (i + pad) / stride, reach = i + pad - filter + 1;
-  int64_t from = reach <= 0 ? 0 : (reach + stride - 1) / stride;
-  return (struct range){from, last + 1 > outputs ? outputs : last + 1};
-}
+#include "kernels/window.h"
 
 /* The largest of the elements [rows) x [columns) of the window at corner, and which one it is: the first
  * of equals; NaN wins. fw: elements in a row of the whole window. Inlined with constants where it pays. */

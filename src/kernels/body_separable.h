@@ -1,6 +1,7 @@
 /* The depthwise half of separable convolution, over one plane of a channel block: 16 channels side by side,
  * each with its own filter, filter, [fh][fw][16]. Every sum is the one chain of multiply-adds that
  * kernel_product would make of it. Windows are body_pool.h's. */
+#include "kernels/window.h"
 
 enum { DEPTHWISE_TILE = 4 }; /* positions at a time */
 

@@ -1,5 +1,6 @@
 /* Trainable sub-sampling over one plane of a channel block: y = weight * (sum over the window) + bias, 16
  * channels side by side. Windows are body_pool.h's; padding adds nothing. */
+#include "kernels/window.h"
 
 /* sum: of each window, for backward; may be NULL. */
 static void kernel_subsample_forward(const struct window *p, float *y, float *sum, const float *x,

@@ -1,6 +1,7 @@
 /* Convolution by a table of connections, stride 1: 16 outputs side by side, of which a channel reaches only
  * those that its mask of 16 floats names. The taps of one channel are summed apart, and the sum is added
  * where the mask is not 0: what is not connected is never added, not even as 0 times infinity. */
+#include "kernels/window.h"
 
 /* Chains of multiply-adds side by side. Forward: of positions, or, where windows differ from one to the next,
  * of channels. For the gradient of weights: of channels. LeNet-5 has rows of 10 positions of 6 channels, and,

@@ -6,6 +6,7 @@
 
 /* The bodies, on those vectors, and the table of them. */
 #include "kernels/body_batchnorm.h"
+#include "kernels/body_col2im.h"
 #include "kernels/body_dropout.h"
 #include "kernels/body_elementwise.h"
 #include "kernels/body_lrn.h"

@@ -16,6 +16,7 @@
  * stands in memory: channel block, fh, fw, channel in block. */
 #include <string.h>
 
+#include "layers/col2im.h"
 #include "layers/depthwise.h"
 #include "layers/layer.h"
 
@@ -84,7 +85,9 @@ struct pieces {
 struct tables {
   /* one group: c input channels, k taps, fn filters in panels; its dx in c_panels panels of 16 */
   int64_t c, k, fn, panels, c_panels, positions, inputs; /* positions of y; of x */
-  bool depthwise;             /* depthwise.h does all of it, and what follows is not used */
+  bool depthwise;    /* depthwise.h does all of it, and what follows is not used */
+  bool few_channels; /* col2im.h does backward_data, and data and across are not used */
+  struct col2im col2im;
   bool aligned, c_aligned;    /* groups of filters, of channels, begin at a panel of y, of dx */
   int64_t images, sum_images; /* how many one product may take: of rows; of the chains of backward_weights */
   int64_t tap_step;           /* floats of x from one tap of a run to the next */
@@ -92,7 +95,7 @@ struct tables {
   int64_t lines;       /* of y that backward_weights takes together, for all its pieces */
   int64_t part_panels; /* panels of filters that one part of forward computes; 0: it goes image by image */
   struct pieces forward, data, weights;
-  struct view padded; /* a copy of x with its padding for backward_weights, where plane is not 0 */
+  struct view padded; /* a copy of an image with its padding, where plane is not 0 */
   int64_t padded_at;  /* in scratch */
   float *across;      /* [groups][c_panels][filter, fh, fw][16 channels]; made by prepare() */
 };
@@ -290,9 +293,14 @@ static void list_positions(const struct config *config, const struct ledger *l, 
   rows->rows /= t->images;
 }
 
+/* x as products read it. */
+static const struct view *view_of(const struct ledger *l, const struct tables *t) {
+  return t->padded.plane ? &t->padded : &l->x[0];
+}
+
 static void fill_forward(const struct config *config, const struct ledger *l, const struct tables *t,
                          struct span h, struct span w, struct piece *piece) {
-  const struct view *x = &l->x[0];
+  const struct view *x = view_of(l, t);
   struct span taps_h = {.from = h.lo, .to = h.hi}, taps_w = {.from = w.lo, .to = w.hi};
   struct writer runs = {.runs = piece->runs, .a_step = t->tap_step, .b_step = BLOCK, .single = !t->c_aligned};
   struct piece none = {0};
@@ -304,7 +312,7 @@ static void fill_forward(const struct config *config, const struct ledger *l, co
 
 static void fill_weights(const struct config *config, const struct ledger *l, const struct tables *t,
                          struct span h, struct span w, struct piece *piece) {
-  const struct view *x = t->padded.plane ? &t->padded : &l->x[0];
+  const struct view *x = view_of(l, t);
   struct span positions_h = {.from = h.lo, .to = h.hi}, positions_w = {.from = w.lo, .to = w.hi};
   struct writer runs = {
       .runs = piece->runs, .a_step = config->stride[1] * x->pixel, .b_step = BLOCK, .lines = true};
@@ -361,15 +369,17 @@ static int64_t walk_pieces(const struct config *config, struct ledger *l, struct
   int64_t end_h = direction == FORWARD ? y->h : direction == DATA ? x->h : config->kernel[0];
   int64_t end_w = direction == FORWARD ? y->w : direction == DATA ? x->w : config->kernel[1];
   const int64_t *phases = direction == DATA ? config->stride : one;
-  bool all_at_once = direction == WEIGHTS && t->padded.plane; /* with its padding, taps meet every position */
+  bool all_at_once = direction != DATA && t->padded.plane; /* with its padding, taps meet every position */
+  int64_t meets_h = direction == FORWARD ? config->kernel[0] : y->h,
+          meets_w = direction == FORWARD ? config->kernel[1] : y->w;
   int64_t count = 0;
   struct span h, w;
   for (int64_t a = 0; a < end_h && a < phases[0]; a++)
     for (int64_t i = a; i < end_h; i = h.to) {
-      h = all_at_once ? (struct span){0, end_h, 1, 0, y->h} : span_at(config, 0, l, direction, i);
+      h = all_at_once ? (struct span){0, end_h, 1, 0, meets_h} : span_at(config, 0, l, direction, i);
       for (int64_t b = 0; b < end_w && b < phases[1]; b++)
         for (int64_t j = b; j < end_w; j = w.to, count++) {
-          w = all_at_once ? (struct span){0, end_w, 1, 0, y->w} : span_at(config, 1, l, direction, j);
+          w = all_at_once ? (struct span){0, end_w, 1, 0, meets_w} : span_at(config, 1, l, direction, j);
           if (each) each(config, l, t, direction, h, w, count);
         }
     }
@@ -405,7 +415,8 @@ static void book_pieces(const struct config *config, struct ledger *l, struct ta
   walk_pieces(config, l, t, direction, book_piece);
 }
 
-/* Of a network's input a copy with its padding: its few channels would make products of few rows. */
+/* Of a network's input a copy with its padding: it is small, and without padding all positions make one
+ * product, and all taps. */
 static void book_padded(const struct config *config, struct ledger *l, struct tables *t) {
   const struct view *x = &l->x[0], *y = &l->y;
   int64_t size[2] = {x->shape.h, x->shape.w};
@@ -460,6 +471,8 @@ static void book(const void *config_, struct ledger *l) {
   t->c_panels = ceil_div(t->c, BLOCK);
   t->aligned = config->groups == 1 || t->fn % BLOCK == 0;
   t->c_aligned = config->groups == 1 || t->c % BLOCK == 0;
+  t->few_channels = config->groups == 1 && config->dilation[0] == 1 && config->dilation[1] == 1 &&
+                    t->c < BLOCK && col2im_pays(t->c, config->kernel[0] * config->kernel[1], t->fn);
   t->spacing[FORWARD] = config->stride[1] * x->pixel;
   t->spacing[DATA] = BLOCK;
   t->spacing[WEIGHTS] = t->c_aligned || x->block == 1 ? t->tap_step : 0;
@@ -480,11 +493,13 @@ static void book(const void *config_, struct ledger *l) {
   if (!t->aligned) l->scratch = t->panels * t->positions * BLOCK;
   if (l->wants_dx && !t->c_aligned && t->c_panels * t->inputs * BLOCK > l->scratch)
     l->scratch = t->c_panels * t->inputs * BLOCK;
+  book_padded(config, l, t);
 
   /* Where one image makes pieces of few rows, several images make one product. */
-  int64_t data_pieces = l->wants_dx ? walk_pieces(config, l, t, DATA, NULL) : 1;
+  bool own_data = l->wants_dx && !t->few_channels;
+  int64_t data_pieces = own_data ? walk_pieces(config, l, t, DATA, NULL) : 1;
   bool few = t->positions < FEW_ROWS * walk_pieces(config, l, t, FORWARD, NULL) ||
-             (l->wants_dx && t->inputs < FEW_ROWS * data_pieces);
+             (own_data && t->inputs < FEW_ROWS * data_pieces);
   t->images = t->sum_images = 1;
   if (few && t->aligned && t->c_aligned && x->block == BLOCK) {
     t->images = clip(AT_HAND / (view_blocks(x) * x->plane + view_blocks(y) * y->plane), MOST_IMAGES);
@@ -502,11 +517,11 @@ static void book(const void *config_, struct ledger *l) {
   book_pieces(config, l, t, FORWARD, &t->forward);
   if (!l->training) return;
   l->partial_extra = view_blocks(y) * BLOCK * BLOCK;
-  book_padded(config, l, t);
   book_pieces(config, l, t, WEIGHTS, &t->weights);
   bool again = t->weights.count > 1 && t->c <= FEW_CHANNELS && t->sum_images == 1;
   t->lines = again ? clip(LINE_STEPS / y->shape.w - 1, y->shape.h) + 1 : y->shape.h;
-  if (!l->wants_dx) return;
+  if (t->few_channels && l->wants_dx) col2im_book(&t->col2im, l, config->kernel[0] * config->kernel[1]);
+  if (!own_data) return;
   book_pieces(config, l, t, DATA, &t->data);
   int64_t rows = t->fn * config->kernel[0] * config->kernel[1];
   l->prepare_parts = config->groups * t->c_panels;
@@ -582,6 +597,24 @@ static int64_t images_from(const struct tables *t, struct shard shard, int64_t n
   return shard.n1 - n < t->images ? shard.n1 - n : t->images;
 }
 
+/* Image n of x with its padding, in scratch. */
+static const float *pad(const struct config *config, const struct view *x, int64_t n,
+                        const struct view *padded, float *scratch) {
+  memset(scratch, 0, (size_t)(x->shape.c * padded->plane) * sizeof *scratch);
+  for (int64_t c = 0; c < x->shape.c; c++)
+    for (int64_t h = 0; h < x->shape.h; h++)
+      memcpy(scratch + c * padded->plane + (h + config->pad[0]) * padded->row + config->pad[1],
+             x->data + n * x->image + c * x->plane + h * x->row, (size_t)x->shape.w * sizeof *scratch);
+  return scratch;
+}
+
+/* Image n of x as products read it. */
+static const float *input_of(const struct step *s, int64_t n, float *scratch) {
+  const struct tables *t = s->tables;
+  return t->padded.plane ? pad(s->config, &s->x[0], n, &t->padded, scratch + t->padded_at)
+                         : s->x[0].data + n * s->x[0].image;
+}
+
 /* Panels from .. to - 1 of group g's filters, for the images of a shard. */
 static void forward_panels(const struct step *s, struct shard shard, int64_t g, int64_t from, int64_t to) {
   const struct config *config = s->config;
@@ -590,9 +623,10 @@ static void forward_panels(const struct step *s, struct shard shard, int64_t g, 
   int64_t filter = g * t->fn + from * BLOCK;
   for (int64_t n = shard.n0; n < shard.n1; n += t->images) {
     float *y = s->y.data + n * s->y.image + filter / BLOCK * s->y.plane;
+    const float *x = input_of(s, n, scratch);
     for (int64_t i = 0; i < t->forward.count; i++) {
       const struct piece *piece = &t->forward.piece[i];
-      struct product p = {.a = s->x[0].data + n * s->x[0].image,
+      struct product p = {.a = x,
                           .b = s->weight + (g * t->panels + from) * t->k * BLOCK,
                           .c = t->aligned ? y : scratch,
                           .a_row = piece->from,
@@ -642,6 +676,10 @@ static void forward(const struct step *s, struct shard shard) {
 static void prepare(const struct step *s, struct shard shard) {
   const struct config *config = s->config;
   const struct tables *t = s->tables;
+  if (t->few_channels) {
+    col2im_prepare(s, &t->col2im, shard.part);
+    return;
+  }
   int64_t g = shard.part / t->c_panels, first = shard.part % t->c_panels * BLOCK;
   int64_t taps = config->kernel[0] * config->kernel[1];
   float *across = t->across + shard.part * t->fn * taps * BLOCK;
@@ -665,6 +703,11 @@ static void backward_data(const struct step *s, struct shard shard) {
   if (t->depthwise) {
     struct window window = window_of(config, dx, &s->dy);
     depthwise_backward_data(s, shard, &window);
+    return;
+  }
+  if (t->few_channels) {
+    struct window window = window_of(config, dx, &s->dy);
+    col2im_backward_data(s, shard, &t->col2im, &window);
     return;
   }
   for (int64_t n = shard.n0; n < shard.n1; n += t->images)
@@ -692,17 +735,6 @@ static void backward_data(const struct step *s, struct shard shard) {
       }
       if (!t->c_aligned) scratch_to_view(dx, n, g * t->c, t->c, scratch);
     }
-}
-
-/* Image n of x with its padding, in scratch. */
-static const float *pad(const struct config *config, const struct view *x, int64_t n,
-                        const struct view *padded, float *scratch) {
-  memset(scratch, 0, (size_t)(x->shape.c * padded->plane) * sizeof *scratch);
-  for (int64_t c = 0; c < x->shape.c; c++)
-    for (int64_t h = 0; h < x->shape.h; h++)
-      memcpy(scratch + c * padded->plane + (h + config->pad[0]) * padded->row + config->pad[1],
-             x->data + n * x->image + c * x->plane + h * x->row, (size_t)x->shape.w * sizeof *scratch);
-  return scratch;
 }
 
 /* What t->lines lines of y from `line` on, of so many images, add to group g's partial sums. */
@@ -746,8 +778,7 @@ static void backward_weights(const struct step *s, struct shard shard) {
     float *partial = s->partial + n / s->group * s->partial_stride;
     bool first = n % s->group == 0, last = (n + images) % s->group == 0 || n + images == shard.batch;
     if (first) memset(partial, 0, (size_t)s->partial_stride * sizeof *partial);
-    const float *x = t->padded.plane ? pad(config, &s->x[0], n, &t->padded, scratch + t->padded_at)
-                                     : s->x[0].data + n * s->x[0].image;
+    const float *x = input_of(s, n, scratch);
     if (t->depthwise) {
       struct window window = window_of(config, &s->x[0], &s->dy);
       depthwise_backward_weights(s, n, &window, partial);

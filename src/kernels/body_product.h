@@ -52,10 +52,10 @@ struct tile {
 #define ROWS_6(M, V)  ROWS_5(M, V) M(5, V)
 #define ROWS_7(M, V)  ROWS_6(M, V) M(6, V)
 #define ROWS_8(M, V)  ROWS_7(M, V) M(7, V)
-#define ROWS_9(M, V)  ROWS_8(M, V) M(8, V)
-#define ROWS_10(M, V) ROWS_9(M, V) M(9, V)
-#define ROWS_11(M, V) ROWS_10(M, V) M(10, V)
-#define ROWS_12(M, V) ROWS_11(M, V) M(11, V)
+#define ROWS_12(M, V) ROWS_8(M, V) M(8, V) M(9, V) M(10, V) M(11, V)
+#define ROWS_16(M, V) ROWS_12(M, V) M(12, V) M(13, V) M(14, V) M(15, V)
+#define ROWS_20(M, V) ROWS_16(M, V) M(16, V) M(17, V) M(18, V) M(19, V)
+#define ROWS_24(M, V) ROWS_20(M, V) M(20, V) M(21, V) M(22, V) M(23, V)
 /* X(R, ...) for each height R up to so many rows. */
 #define HEIGHTS_2(X, ...) X(1, __VA_ARGS__) X(2, __VA_ARGS__)
 #define HEIGHTS_6(X, ...) \
@@ -99,7 +99,9 @@ struct tile {
   int64_t b_panel = t->b_panel, c_panel = t->c_panel;         \
   (void)b_panel, (void)c_panel;                               \
   ROWS_##R(NAME_ROW, V) if (t->add) { ROWS_##R(LOAD_ROW, V) } \
-  else {VECS_##V(START, 0) ROWS_##R(INIT_ROW, V)} ROWS_##R(ROW, V)
+  else {                                                      \
+    VECS_##V(START, 0) ROWS_##R(INIT_ROW, V)                  \
+  }
 #define END(R, V) ROWS_##R(STORE_ROW, V)
 #define EACH_TILE(R)                                                                   \
   const int32_t *a_row = t->a_row, *c_row = t->c_row, *end_row = a_row + t->tiles * R; \
@@ -117,13 +119,12 @@ struct tile {
     for (; steps > 0; steps--, at += a_step, b += b_step) __VA_ARGS__ \
   }
 
-#define TILE(R, V)                                           \
-  static void tile_##R##_##V(const struct tile *t) {         \
-    EACH_TILE(R) {                                           \
-      BEGIN(R, V)                                            \
-      EACH_STEP({VECS_##V(COLUMN, 0) ROWS_##R(STEP_ROW, V)}) \
-      END(R, V)                                              \
-    }                                                        \
+#define TILE(R, V)                                                                      \
+  static void tile_##R##_##V(const struct tile *t) {                                    \
+    EACH_TILE(R) {                                                                      \
+      BEGIN(R, V)                                                                       \
+      ROWS_##R(ROW, V) EACH_STEP({VECS_##V(COLUMN, 0) ROWS_##R(STEP_ROW, V)}) END(R, V) \
+    }                                                                                   \
   }
 
 /* The tiles there are. Of fewer rows than FEW_ROWS they take up to most_vectors. */
@@ -165,7 +166,7 @@ static void deal_rows(struct tile *t, int64_t units, int unit, int height, const
 }
 
 #if VL == 16
-/* Tiles of rows in fours: X(four, its rows, ...) for each of so many. */
+/* X(four, its rows, ...) for each of so many fours. */
 #define FOURS_1(X, ...) X(0, 0, 1, 2, 3, __VA_ARGS__)
 #define FOURS_2(X, ...) FOURS_1(X, __VA_ARGS__) X(1, 4, 5, 6, 7, __VA_ARGS__)
 #define FOURS_3(X, ...) FOURS_2(X, __VA_ARGS__) X(2, 8, 9, 10, 11, __VA_ARGS__)
@@ -173,38 +174,36 @@ static void deal_rows(struct tile *t, int64_t units, int unit, int height, const
 #define FOURS_5(X, ...) FOURS_4(X, __VA_ARGS__) X(4, 16, 17, 18, 19, __VA_ARGS__)
 #define FOURS_6(X, ...) FOURS_5(X, __VA_ARGS__) X(5, 20, 21, 22, 23, __VA_ARGS__)
 
-#define ROWS_OF(four, i, j, k, l, M, V) M(i, V) M(j, V) M(k, V) M(l, V)
 #define POINT(four, i, j, k, l, V)         \
   const float *first##four = a + a_row[i]; \
   __asm__("" : "+r"(first##four));
-#define STEP_FOUR(four, i, j, k, l, V, S)                                                                 \
-  {                                                                                                       \
-    const float *from = first##four + at;                                                                 \
-    __asm__("" : "+r"(from)); /* or each load would add */                                                \
-    vec x##i = vec_all(from[0]), x##j = vec_all(from[S]);                                                 \
-    VECS_##V(STEP, i) VECS_##V(STEP, j) vec x##k = vec_all(from[2 * (S)]), x##l = vec_all(from[3 * (S)]); \
-    VECS_##V(STEP, k) VECS_##V(STEP, l)                                                                   \
+#define STEP_OF(i, from, V)    \
+  vec x##i = vec_all(*(from)); \
+  VECS_##V(STEP, i)
+#define STEP_FOUR(four, i, j, k, l, V, S)                                                 \
+  {                                                                                       \
+    const float *from = first##four + at;                                                 \
+    __asm__("" : "+r"(from)); /* or each load would add again */                          \
+    STEP_OF(i, from, V)                                                                   \
+    STEP_OF(j, from + (S), V) STEP_OF(k, from + 2 * (S), V) STEP_OF(l, from + 3 * (S), V) \
   }
 
-/* F fours of rows by V vectors, the rows of a four S floats apart. */
-#define FOURS(F, V, S)                                                                                 \
-  static void fours_##F##_##V##_##S(const struct tile *t) {                                            \
-    EACH_TILE(4 * (F)) {                                                                               \
-      const float *a = t->a;                                                                           \
-      float *c = t->c;                                                                                 \
-      int64_t b_panel = t->b_panel, c_panel = t->c_panel;                                              \
-      (void)b_panel, (void)c_panel;                                                                    \
-      FOURS_##F(ROWS_OF, NAME_ROW, V) if (t->add) { FOURS_##F(ROWS_OF, LOAD_ROW, V) }                  \
-      else {VECS_##V(START, 0) FOURS_##F(ROWS_OF, INIT_ROW, V)} FOURS_##F(POINT, V)                    \
-          EACH_STEP({VECS_##V(COLUMN, 0) FOURS_##F(STEP_FOUR, V, S)}) FOURS_##F(ROWS_OF, STORE_ROW, V) \
-    }                                                                                                  \
+/* F fours of rows, R in all, by V vectors; the rows of a four S floats apart. */
+#define FOURS(F, R, V, S)                                                                       \
+  static void fours_##F##_##V##_##S(const struct tile *t) {                                     \
+    EACH_TILE(R) {                                                                              \
+      BEGIN(R, V)                                                                               \
+      FOURS_##F(POINT, V) EACH_STEP({VECS_##V(COLUMN, 0) FOURS_##F(STEP_FOUR, V, S)}) END(R, V) \
+    }                                                                                           \
   }
 
 enum { FOURS_VECTORS = 2 };
 static const int most_fours[FOURS_VECTORS + 1] = {0, 6, 3};
-#define FOURS_TILES(X, S) \
-  X(1, 1, S) X(2, 1, S) X(3, 1, S) X(4, 1, S) X(5, 1, S) X(6, 1, S) X(1, 2, S) X(2, 2, S) X(3, 2, S)
-#define FOURS_NAME(F, V, S) [V][F] = fours_##F##_##V##_##S,
+#define FOURS_TILES(X, S)                                                                               \
+  X(1, 4, 1, S)                                                                                         \
+  X(2, 8, 1, S) X(3, 12, 1, S) X(4, 16, 1, S) X(5, 20, 1, S) X(6, 24, 1, S) X(1, 4, 2, S) X(2, 8, 2, S) \
+      X(3, 12, 2, S)
+#define FOURS_NAME(F, R, V, S) [V][F] = fours_##F##_##V##_##S,
 FOURS_TILES(FOURS, 1)
 FOURS_TILES(FOURS, 16)
 static const tile_function fours_tiles[2][FOURS_VECTORS + 1][6 + 1] = {{FOURS_TILES(FOURS_NAME, 1)},

@@ -3,31 +3,32 @@
  * position. `row` floats from one row to the next; behind the last element there is room for a vector. */
 #include "kernels/window.h"
 
-static void kernel_col2im(const struct window *p, float *dx, const float *matrix, int64_t row,
-                          int64_t channels) {
+static void kernel_col2im(const struct window *p, int64_t from, int64_t to, float *dx, const float *matrix,
+                          int64_t row, int64_t channels) {
   static const float number[BLOCK] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  for (int64_t h = 0; h < p->h; h++)
+  for (int64_t h = 0; from == 0 && h < p->h; h++)
     for (int64_t i = 0; i < p->w * BLOCK; i += VL) vec_store(dx + h * p->x_row + i, vec_all(0));
-  for (int64_t oh = 0; oh < p->oh; oh++) {
+  for (int64_t oh = from; oh < to; oh++) {
     struct range rows = inside(oh, p->fh, p->stride_h, p->pad_h, p->h);
     for (int64_t ow = 0; ow < p->ow; ow++, matrix += row) {
       struct range columns = inside(ow, p->fw, p->stride_w, p->pad_w, p->w);
       for (int64_t fh = rows.from; fh < rows.to; fh++) {
-        const float *from = matrix + (fh * p->fw + columns.from) * channels;
-        float *to = dx + (oh * p->stride_h - p->pad_h + fh) * p->x_row +
-                    (ow * p->stride_w - p->pad_w + columns.from) * BLOCK;
-        for (int64_t fw = columns.from; fw < columns.to; fw++, from += channels, to += BLOCK)
+        const float *element = matrix + (fh * p->fw + columns.from) * channels;
+        float *pixel = dx + (oh * p->stride_h - p->pad_h + fh) * p->x_row +
+                       (ow * p->stride_w - p->pad_w + columns.from) * BLOCK;
+        for (int64_t fw = columns.from; fw < columns.to; fw++, element += channels, pixel += BLOCK)
           for (int64_t i = 0; i < channels; i += VL)
-            vec_store(to + i, vec_add(vec_load(to + i), vec_load(from + i)));
+            vec_store(pixel + i, vec_add(vec_load(pixel + i), vec_load(element + i)));
       }
     }
   }
-  for (int64_t i = 0; i < channels; i += VL) { /* what the next tap's channels left beside these */
+  for (int64_t i = 0; to == p->oh && i < channels;
+       i += VL) { /* what the next tap's channels left beside these */
     mask real = vec_less(vec_load(number + i), vec_all((float)channels));
     for (int64_t h = 0; h < p->h; h++)
       for (int64_t w = 0; w < p->w; w++) {
-        float *to = dx + h * p->x_row + w * BLOCK + i;
-        vec_store(to, vec_select(real, vec_load(to), vec_all(0)));
+        float *pixel = dx + h * p->x_row + w * BLOCK + i;
+        vec_store(pixel, vec_select(real, vec_load(pixel), vec_all(0)));
       }
   }
 }

@@ -199,10 +199,10 @@ static void deal_rows(struct tile *t, int64_t units, int unit, int height, const
 
 enum { FOURS_VECTORS = 2 };
 static const int most_fours[FOURS_VECTORS + 1] = {0, 6, 3};
-#define FOURS_TILES(X, S)                                                                               \
-  X(1, 4, 1, S)                                                                                         \
-  X(2, 8, 1, S) X(3, 12, 1, S) X(4, 16, 1, S) X(5, 20, 1, S) X(6, 24, 1, S) X(1, 4, 2, S) X(2, 8, 2, S) \
-      X(3, 12, 2, S)
+#define FOURS_TILES(X, S) \
+  X(1, 4, 1, S)           \
+  X(2, 8, 1, S)           \
+  X(3, 12, 1, S) X(4, 16, 1, S) X(5, 20, 1, S) X(6, 24, 1, S) X(1, 4, 2, S) X(2, 8, 2, S) X(3, 12, 2, S)
 #define FOURS_NAME(F, R, V, S) [V][F] = fours_##F##_##V##_##S,
 FOURS_TILES(FOURS, 1)
 FOURS_TILES(FOURS, 16)

@@ -11,16 +11,17 @@
 #include "layers/layer.h"
 
 struct col2im {
-  int64_t channels, taps, filters, positions; /* of x, of a filter, of y */
-  int64_t panels;                             /* of 16 columns */
-  int32_t *from, *to;                         /* [positions]: in dy, in the matrix */
-  struct run *runs;                           /* one a block of filters */
-  int64_t matrix_at;                          /* in scratch: [positions][panels][16] */
-  float *weights;                             /* [panels][filters][16] */
+  int64_t channels, taps, filters; /* of x, of a filter, of y */
+  int64_t panels;                  /* of 16 columns */
+  int64_t lines;                   /* of y, whose rows of the matrix are there together: */
+  int64_t matrix_at;               /* in scratch: [positions of those lines][panels][16] */
+  int32_t *from, *to;              /* of those positions: in dy, in the matrix */
+  struct run *runs;                /* one a block of filters */
+  float *weights;                  /* [panels][filters][16] */
 };
 
-/* Whether that is the shorter way. */
-bool col2im_pays(int64_t channels, int64_t taps, int64_t filters);
+/* Whether that is the shorter way, for lines of y of so many positions. */
+bool col2im_pays(int64_t channels, int64_t taps, int64_t filters, int64_t width);
 
 /* Books tables, scratch behind what is booked there, and a part of prepare() for each panel. */
 void col2im_book(struct col2im *c, struct ledger *l, int64_t taps);

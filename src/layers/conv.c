@@ -11,8 +11,7 @@
  * col2im itself (col2im.h). Positions that meet the
  * same taps make a piece, and each piece is a product of its own: those inside the image meet all taps,
  * those at its edge leave out the taps that fall on padding. So padding costs nothing and is nowhere in
- * memory, and with a stride no product is with a hole. Likewise taps that meet the same positions. Only of
- * the network's input, which is small, there is a copy with its padding. conv_pieces.c makes the tables.
+ * memory, and with a stride no product is with a hole. Likewise taps that meet the same positions. conv_pieces.c makes the tables.
  *
  * Weights are packed in panels of 16 filters, [group][filter/16][tap][16]; taps are in the order x
  * stands in memory: channel block, fh, fw, channel in block. */
@@ -94,8 +93,7 @@ static bool sees(const void *config, const cnn_shape *in, int k, int64_t f, int6
   return f / (c->filters / c->groups) == channel / (in[0].c / c->groups);
 }
 
-/* Of a network's input a copy with its padding: it is small, and without padding all positions make one
- * product, and all taps. */
+/* Of a network's input a copy with its padding: its few channels would make products of few rows. */
 static void book_padded(const struct conv *config, struct ledger *l, struct conv_tables *t) {
   const struct view *x = &l->x[0], *y = &l->y;
   int64_t size[2] = {x->shape.h, x->shape.w};
@@ -173,7 +171,6 @@ static void book(const void *config_, struct ledger *l) {
   if (!t->aligned) l->scratch = t->panels * t->positions * BLOCK;
   if (l->wants_dx && !t->c_aligned && t->c_panels * t->inputs * BLOCK > l->scratch)
     l->scratch = t->c_panels * t->inputs * BLOCK;
-  book_padded(config, l, t);
 
   /* Where one image makes pieces of few rows, several images make one product. */
   bool own_data = l->wants_dx && !t->few_channels;
@@ -197,6 +194,7 @@ static void book(const void *config_, struct ledger *l) {
   conv_book_pieces(config, l, t, FORWARD, &t->forward);
   if (!l->training) return;
   l->partial_extra = view_blocks(y) * BLOCK * BLOCK;
+  book_padded(config, l, t);
   conv_book_pieces(config, l, t, WEIGHTS, &t->weights);
   bool again = t->weights.count > 1 && t->c <= FEW_CHANNELS && t->sum_images == 1;
   t->lines = again ? clip(LINE_STEPS / y->shape.w - 1, y->shape.h) + 1 : y->shape.h;
@@ -277,24 +275,6 @@ static int64_t images_from(const struct conv_tables *t, struct shard shard, int6
   return shard.n1 - n < t->images ? shard.n1 - n : t->images;
 }
 
-/* Image n of x with its padding, in scratch. */
-static const float *pad(const struct conv *config, const struct view *x, int64_t n, const struct view *padded,
-                        float *scratch) {
-  memset(scratch, 0, (size_t)(x->shape.c * padded->plane) * sizeof *scratch);
-  for (int64_t c = 0; c < x->shape.c; c++)
-    for (int64_t h = 0; h < x->shape.h; h++)
-      memcpy(scratch + c * padded->plane + (h + config->pad[0]) * padded->row + config->pad[1],
-             x->data + n * x->image + c * x->plane + h * x->row, (size_t)x->shape.w * sizeof *scratch);
-  return scratch;
-}
-
-/* Image n of x as products read it. */
-static const float *input_of(const struct step *s, int64_t n, float *scratch) {
-  const struct conv_tables *t = s->tables;
-  return t->padded.plane ? pad(s->config, &s->x[0], n, &t->padded, scratch + t->padded_at)
-                         : s->x[0].data + n * s->x[0].image;
-}
-
 /* Panels from .. to - 1 of group g's filters, for the images of a shard. */
 static void forward_panels(const struct step *s, struct shard shard, int64_t g, int64_t from, int64_t to) {
   const struct conv *config = s->config;
@@ -303,10 +283,9 @@ static void forward_panels(const struct step *s, struct shard shard, int64_t g, 
   int64_t filter = g * t->fn + from * BLOCK;
   for (int64_t n = shard.n0; n < shard.n1; n += t->images) {
     float *y = s->y.data + n * s->y.image + filter / BLOCK * s->y.plane;
-    const float *x = input_of(s, n, scratch);
     for (int64_t i = 0; i < t->forward.count; i++) {
       const struct conv_piece *piece = &t->forward.piece[i];
-      struct product p = {.a = x,
+      struct product p = {.a = s->x[0].data + n * s->x[0].image,
                           .b = s->weight + (g * t->panels + from) * t->k * BLOCK,
                           .c = t->aligned ? y : scratch,
                           .a_row = piece->from,
@@ -417,6 +396,17 @@ static void backward_data(const struct step *s, struct shard shard) {
     }
 }
 
+/* Image n of x with its padding, in scratch. */
+static const float *pad(const struct conv *config, const struct view *x, int64_t n, const struct view *padded,
+                        float *scratch) {
+  memset(scratch, 0, (size_t)(x->shape.c * padded->plane) * sizeof *scratch);
+  for (int64_t c = 0; c < x->shape.c; c++)
+    for (int64_t h = 0; h < x->shape.h; h++)
+      memcpy(scratch + c * padded->plane + (h + config->pad[0]) * padded->row + config->pad[1],
+             x->data + n * x->image + c * x->plane + h * x->row, (size_t)x->shape.w * sizeof *scratch);
+  return scratch;
+}
+
 /* What t->lines lines of y from `line` on, of so many images, add to group g's partial sums. */
 static void add_lines(const struct step *s, int64_t g, int64_t line, int64_t images, const float *x,
                       const float *dy, float *partial) {
@@ -458,7 +448,8 @@ static void backward_weights(const struct step *s, struct shard shard) {
     float *partial = s->partial + n / s->group * s->partial_stride;
     bool first = n % s->group == 0, last = (n + images) % s->group == 0 || n + images == shard.batch;
     if (first) memset(partial, 0, (size_t)s->partial_stride * sizeof *partial);
-    const float *x = input_of(s, n, scratch);
+    const float *x = t->padded.plane ? pad(config, &s->x[0], n, &t->padded, scratch + t->padded_at)
+                                     : s->x[0].data + n * s->x[0].image;
     if (t->depthwise) {
       struct window window = window_of(config, &s->x[0], &s->dy);
       depthwise_backward_weights(s, n, &window, partial);

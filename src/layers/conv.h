@@ -45,7 +45,7 @@ struct conv_tables {
   int64_t lines;       /* of y that backward_weights takes together, for all its pieces */
   int64_t part_panels; /* panels of filters that one part of forward computes; 0: it goes image by image */
   struct conv_pieces forward, data, weights;
-  struct view padded; /* a copy of an image with its padding, where plane is not 0 */
+  struct view padded; /* a copy of x with its padding for backward_weights, where plane is not 0 */
   int64_t padded_at;  /* in scratch */
   float *across;      /* [groups][c_panels][filter, fh, fw][16 channels]; made by prepare() */
 };

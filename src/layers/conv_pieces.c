@@ -151,14 +151,9 @@ static void list_positions(const struct conv *config, const struct ledger *l, co
   rows->rows /= t->images;
 }
 
-/* x as products read it. */
-static const struct view *view_of(const struct ledger *l, const struct conv_tables *t) {
-  return t->padded.plane ? &t->padded : &l->x[0];
-}
-
 static void fill_forward(const struct conv *config, const struct ledger *l, const struct conv_tables *t,
                          struct span h, struct span w, struct conv_piece *piece) {
-  const struct view *x = view_of(l, t);
+  const struct view *x = &l->x[0];
   struct span taps_h = {.from = h.lo, .to = h.hi}, taps_w = {.from = w.lo, .to = w.hi};
   struct writer runs = {.runs = piece->runs, .a_step = t->tap_step, .b_step = BLOCK, .single = !t->c_aligned};
   struct conv_piece none = {0};
@@ -170,7 +165,7 @@ static void fill_forward(const struct conv *config, const struct ledger *l, cons
 
 static void fill_weights(const struct conv *config, const struct ledger *l, const struct conv_tables *t,
                          struct span h, struct span w, struct conv_piece *piece) {
-  const struct view *x = view_of(l, t);
+  const struct view *x = t->padded.plane ? &t->padded : &l->x[0];
   struct span positions_h = {.from = h.lo, .to = h.hi}, positions_w = {.from = w.lo, .to = w.hi};
   struct writer runs = {
       .runs = piece->runs, .a_step = config->stride[1] * x->pixel, .b_step = BLOCK, .lines = true};
@@ -227,17 +222,15 @@ static int64_t walk_pieces(const struct conv *config, struct ledger *l, struct c
   int64_t end_h = direction == FORWARD ? y->h : direction == DATA ? x->h : config->kernel[0];
   int64_t end_w = direction == FORWARD ? y->w : direction == DATA ? x->w : config->kernel[1];
   const int64_t *phases = direction == DATA ? config->stride : one;
-  bool all_at_once = direction != DATA && t->padded.plane; /* with its padding, taps meet every position */
-  int64_t meets_h = direction == FORWARD ? config->kernel[0] : y->h,
-          meets_w = direction == FORWARD ? config->kernel[1] : y->w;
+  bool all_at_once = direction == WEIGHTS && t->padded.plane; /* with its padding, taps meet every position */
   int64_t count = 0;
   struct span h, w;
   for (int64_t a = 0; a < end_h && a < phases[0]; a++)
     for (int64_t i = a; i < end_h; i = h.to) {
-      h = all_at_once ? (struct span){0, end_h, 1, 0, meets_h} : span_at(config, 0, l, direction, i);
+      h = all_at_once ? (struct span){0, end_h, 1, 0, y->h} : span_at(config, 0, l, direction, i);
       for (int64_t b = 0; b < end_w && b < phases[1]; b++)
         for (int64_t j = b; j < end_w; j = w.to, count++) {
-          w = all_at_once ? (struct span){0, end_w, 1, 0, meets_w} : span_at(config, 1, l, direction, j);
+          w = all_at_once ? (struct span){0, end_w, 1, 0, y->w} : span_at(config, 1, l, direction, j);
           if (each) each(config, l, t, direction, h, w, count);
         }
     }

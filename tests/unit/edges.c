@@ -232,6 +232,21 @@ static void conv_groups(void **state) {
   }
 }
 
+/* Where channels are few their gradient goes through col2im: every number of them, windows of all kinds, and
+ * images whose matrix is made in several parts. Where they are 16 the weights' gradient goes by lines. */
+static void conv_few_channels(void **state) {
+  (void)state;
+  for (int c = 1; c <= 17; c++) {
+    CHECK("conv", 2, c, 7, 9, "kernel=3x5 pad=1x2 filters=%d", 20 - c);
+    CHECK("conv", 1, c, 9, 11, "kernel=5 stride=2x3 pad=2 round=floor filters=%d", 16 + c);
+    CHECK("conv", 2, c, 5, 4, "kernel=5x4 filters=9");
+  }
+  CHECK("conv", 2, 3, 40, 41, "kernel=5 pad=2 filters=8");
+  CHECK("conv", 1, 2, 30, 90, "kernel=11 stride=1x4 pad=5x0 round=floor filters=17");
+  CHECK("conv", 2, 16, 30, 28, "kernel=3 pad=1 filters=16");
+  CHECK("conv", 1, 12, 37, 250, "kernel=3 pad=1 stride=2x1 round=floor filters=20");
+}
+
 /* Where an image makes pieces of few rows, a product takes several images: up to 32, of one group. */
 static void conv_images(void **state) {
   (void)state;
@@ -387,11 +402,21 @@ static void elements(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(products),     cmocka_unit_test(conv_tails),  cmocka_unit_test(conv_windows),
-      cmocka_unit_test(conv_groups),  cmocka_unit_test(conv_images), cmocka_unit_test(conv_parts),
-      cmocka_unit_test(conv_random),  cmocka_unit_test(table_conv),  cmocka_unit_test(affine),
-      cmocka_unit_test(lrn),          cmocka_unit_test(dropout),     cmocka_unit_test(pools),
-      cmocka_unit_test(global_pools), cmocka_unit_test(elements),
+      cmocka_unit_test(products),
+      cmocka_unit_test(conv_tails),
+      cmocka_unit_test(conv_windows),
+      cmocka_unit_test(conv_groups),
+      cmocka_unit_test(conv_few_channels),
+      cmocka_unit_test(conv_images),
+      cmocka_unit_test(conv_parts),
+      cmocka_unit_test(conv_random),
+      cmocka_unit_test(table_conv),
+      cmocka_unit_test(affine),
+      cmocka_unit_test(lrn),
+      cmocka_unit_test(dropout),
+      cmocka_unit_test(pools),
+      cmocka_unit_test(global_pools),
+      cmocka_unit_test(elements),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,10 +8,10 @@
  *     backward_data      dx[position][c]      = sum over taps (filter, fh, fw) of dy * weight
  *
  * backward_data is col2im turned round: each dx gathers the dy that it reached; where channels are few it is
- * col2im itself (col2im.h). Positions that meet the
- * same taps make a piece, and each piece is a product of its own: those inside the image meet all taps,
- * those at its edge leave out the taps that fall on padding. So padding costs nothing and is nowhere in
- * memory, and with a stride no product is with a hole. Likewise taps that meet the same positions. conv_pieces.c makes the tables.
+ * col2im itself (col2im.h). Positions that meet the same taps make a piece, and each piece is a product of
+ * its own (conv_pieces.c): those inside the image meet all taps, those at its edge leave out the taps that
+ * fall on padding. So padding costs nothing and is nowhere in memory, and with a stride no product is with a
+ * hole. Likewise taps that meet the same positions.
  *
  * Weights are packed in panels of 16 filters, [group][filter/16][tap][16]; taps are in the order x
  * stands in memory: channel block, fh, fw, channel in block. */

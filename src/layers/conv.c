@@ -343,14 +343,22 @@ static void prepare(const struct step *s, struct shard shard) {
   int64_t taps = config->kernel[0] * config->kernel[1];
   float *across = t->across + shard.part * t->fn * taps * BLOCK;
   const float *weight = s->weight + g * t->panels * t->k * BLOCK;
-  for (int64_t c = first; c < t->c && c < first + BLOCK; c++)
-    for (int64_t f = 0; f < t->fn; f++)
-      for (int64_t i = 0; i < taps; i++) {
-        int64_t fh = i / config->kernel[1], fw = i % config->kernel[1];
-        int64_t m = conv_tap_number(config, t->c, s->x[0].block, c, fh, fw);
-        int64_t row = conv_tap_number(config, t->fn, BLOCK, f, fh, fw);
-        across[row * BLOCK + c - first] = weight[(f / BLOCK * t->k + m) * BLOCK + f % BLOCK];
+  int64_t block = s->x[0].block, channels = t->c - first < BLOCK ? t->c - first : BLOCK;
+  for (int64_t f0 = 0; f0 < t->fn; f0 += BLOCK) {
+    int64_t filters = t->fn - f0 < BLOCK ? t->fn - f0 : BLOCK;
+    for (int64_t i = 0; i < taps; i++) {
+      int64_t fh = i / config->kernel[1], fw = i % config->kernel[1];
+      int64_t from = f0 * t->k + conv_tap_number(config, t->c, block, first, fh, fw) * BLOCK;
+      int64_t to = conv_tap_number(config, t->fn, BLOCK, f0, fh, fw) * BLOCK;
+      int64_t step = block == 1 ? taps * BLOCK : BLOCK; /* from one channel to the next */
+      if (filters == BLOCK && channels == BLOCK) {
+        s->kernels->transpose(across + to, BLOCK, weight + from, step);
+        continue;
       }
+      for (int64_t c = 0; c < channels; c++)
+        for (int64_t f = 0; f < filters; f++) across[to + f * BLOCK + c] = weight[from + c * step + f];
+    }
+  }
 }
 
 static void backward_data(const struct step *s, struct shard shard) {

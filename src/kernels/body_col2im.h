@@ -1,10 +1,12 @@
 /* col2im (section 7.4.3 of the chapter) of a matrix whose rows are output positions and whose columns are
- * [fh][fw] [channel]: each element is added to the pixel it was read from, output position after output
- * position. `row` floats from one row to the next; behind the last element there is room for a vector. */
+ * [fh][fw][channel]: each element is added to the pixel it was read from, output position after output
+ * position. The matrix has the rows of lines from .. to - 1, `row` floats from one to the next; it is read
+ * from the first of `here` channels of one block on, and behind its last element there is room for a vector.
+ * The first lines clear dx, the last clear its lanes without a channel. */
 #include "kernels/window.h"
 
 static void kernel_col2im(const struct window *p, int64_t from, int64_t to, float *dx, const float *matrix,
-                          int64_t row, int64_t channels) {
+                          int64_t row, int64_t channels, int64_t here) {
   static const float number[BLOCK] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   for (int64_t h = 0; from == 0 && h < p->h; h++)
     for (int64_t i = 0; i < p->w * BLOCK; i += VL) vec_store(dx + h * p->x_row + i, vec_all(0));
@@ -17,14 +19,14 @@ static void kernel_col2im(const struct window *p, int64_t from, int64_t to, floa
         float *pixel = dx + (oh * p->stride_h - p->pad_h + fh) * p->x_row +
                        (ow * p->stride_w - p->pad_w + columns.from) * BLOCK;
         for (int64_t fw = columns.from; fw < columns.to; fw++, element += channels, pixel += BLOCK)
-          for (int64_t i = 0; i < channels; i += VL)
+          for (int64_t i = 0; i < here; i += VL)
             vec_store(pixel + i, vec_add(vec_load(pixel + i), vec_load(element + i)));
       }
     }
   }
-  for (int64_t i = 0; to == p->oh && i < channels;
-       i += VL) { /* what the next tap's channels left beside these */
-    mask real = vec_less(vec_load(number + i), vec_all((float)channels));
+  for (int64_t i = 0; to == p->oh && i < here; i += VL) { /* what other channels left beside these */
+    if (i + VL <= here) continue;
+    mask real = vec_less(vec_load(number + i), vec_all((float)here));
     for (int64_t h = 0; h < p->h; h++)
       for (int64_t w = 0; w < p->w; w++) {
         float *pixel = dx + h * p->x_row + w * BLOCK + i;

@@ -197,7 +197,7 @@ static void deal_rows(struct tile *t, int64_t units, int unit, int height, const
     }                                                                                           \
   }
 
-enum { FOURS_VECTORS = 2 };
+enum { FOURS_VECTORS = 2, LEAST_FOURS = 2 }; /* fewer of a cycle make tiles that are too low */
 static const int most_fours[FOURS_VECTORS + 1] = {0, 6, 3};
 #define FOURS_TILES(X, S) \
   X(1, 4, 1, S)           \
@@ -248,7 +248,7 @@ static void product_columns(const struct product *p, struct tile *t, int64_t v, 
     return;
   }
 #if VL == 16
-  if (p->fours && take <= FOURS_VECTORS) {
+  if (p->fours >= LEAST_FOURS * 4 && take <= FOURS_VECTORS) {
     deal_fours(p, t, take);
     return;
   }

@@ -5,11 +5,11 @@ enum { AT_HAND = 1 << 16 /* floats of the matrix, about */, LONGEST_LINE = 1 << 
 
 static int64_t panels_of(int64_t columns) { return (columns + BLOCK - 1) / BLOCK; }
 
-/* Vectors of 16 that are multiplied for a position: taps * filters where channels lie side by side, filters *
- * panels here, and 2 instructions' worth of adding for each tap. A fifth less must come of it. */
+/* Vectors of 16 that are multiplied for a position: taps * filters * blocks where channels lie side by side,
+ * filters * panels here, and 2 instructions' worth of adding for each tap. A fifth less must come of it. */
 bool col2im_pays(int64_t channels, int64_t taps, int64_t filters, int64_t width) {
-  int64_t panels = panels_of(channels * taps);
-  return 5 * (filters * panels + 2 * taps) < 4 * filters * taps && width * panels * BLOCK <= LONGEST_LINE;
+  int64_t panels = panels_of(channels * taps), direct = taps * panels_of(channels);
+  return 5 * (filters * panels + 2 * direct) < 4 * filters * direct && width * panels * BLOCK <= LONGEST_LINE;
 }
 
 void col2im_book(struct col2im *c, struct ledger *l, int64_t taps) {
@@ -42,15 +42,16 @@ void col2im_book(struct col2im *c, struct ledger *l, int64_t taps) {
 }
 
 void col2im_prepare(const struct step *s, const struct col2im *c, int64_t panel) {
-  int64_t columns = c->channels * c->taps;
-  float *to = c->weights + panel * c->filters * BLOCK;
-  for (int64_t f = 0; f < c->filters; f++)
-    for (int64_t lane = 0; lane < BLOCK; lane++) {
-      int64_t column = panel * BLOCK + lane, tap = column / c->channels, channel = column % c->channels;
-      int64_t row = s->x[0].block == 1 ? channel * c->taps + tap : column; /* of conv's weights */
-      to[f * BLOCK + lane] =
-          column < columns ? s->weight[(f / BLOCK * columns + row) * BLOCK + f % BLOCK] : 0;
-    }
+  int64_t columns = c->channels * c->taps, block = s->x[0].block;
+  for (int64_t lane = 0; lane < BLOCK && panel * BLOCK + lane < columns; lane++) { /* the others stay 0 */
+    int64_t column = panel * BLOCK + lane, tap = column / c->channels, channel = column % c->channels;
+    int64_t first = channel / block * block,
+            width = c->channels - first < block ? c->channels - first : block;
+    int64_t row = first * c->taps + tap * width + channel - first; /* of conv's weights */
+    float *to = c->weights + panel * c->filters * BLOCK + lane;
+    for (int64_t f = 0; f < c->filters; f++)
+      to[f * BLOCK] = s->weight[(f / BLOCK * columns + row) * BLOCK + f % BLOCK];
+  }
 }
 
 void col2im_backward_data(const struct step *s, struct shard shard, const struct col2im *c,
@@ -77,7 +78,10 @@ void col2im_backward_data(const struct step *s, struct shard shard, const struct
                           .b_panel = c->filters * BLOCK,
                           .c_panel = BLOCK};
       s->kernels->product(&p);
-      s->kernels->col2im(window, from, to, s->dx[0].data + n * s->dx[0].image, matrix, c->panels * BLOCK,
-                         c->channels);
+      for (int64_t first = 0; first < c->channels; first += BLOCK)
+        s->kernels->col2im(window, from, to,
+                           s->dx[0].data + n * s->dx[0].image + first / BLOCK * s->dx[0].plane,
+                           matrix + first, c->panels * BLOCK, c->channels,
+                           c->channels - first < BLOCK ? c->channels - first : BLOCK);
     }
 }

@@ -149,7 +149,6 @@ static void book(const void *config_, struct ledger *l) {
   t->aligned = config->groups == 1 || t->fn % BLOCK == 0;
   t->c_aligned = config->groups == 1 || t->c % BLOCK == 0;
   t->few_channels = config->groups == 1 && config->dilation[0] == 1 && config->dilation[1] == 1 &&
-                    t->c < BLOCK &&
                     col2im_pays(t->c, config->kernel[0] * config->kernel[1], t->fn, y->shape.w);
   t->spacing[FORWARD] = config->stride[1] * x->pixel;
   t->spacing[DATA] = BLOCK;

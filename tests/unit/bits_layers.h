@@ -45,10 +45,10 @@ static void bits_sum_products(const struct kernel_table *table, float *in, float
 static void bits_col2im(const struct kernel_table *table, float *in, float *out, struct random *random) {
   struct window p = new_window(random);
   int64_t taps = p.fh * p.fw, most = (POOL - BLOCK) / (p.oh * p.ow * taps);
-  int64_t channels = draw(random, 1, most < BLOCK ? (int)most : BLOCK), row = channels * taps;
-  int64_t line = draw(random, 1, (int)p.oh);
-  table->col2im(&p, 0, line, out, in, row, channels);
-  if (line < p.oh) table->col2im(&p, line, p.oh, out, in + line * p.ow * row, row, channels);
+  int64_t channels = draw(random, 1, most < 20 ? (int)most : 20), row = channels * taps;
+  int64_t line = draw(random, 1, (int)p.oh), here = draw(random, 1, channels < BLOCK ? (int)channels : BLOCK);
+  table->col2im(&p, 0, line, out, in, row, channels, here);
+  if (line < p.oh) table->col2im(&p, line, p.oh, out, in + line * p.ow * row, row, channels, here);
 }
 
 static void bits_subsample_forward(const struct kernel_table *table, float *in, float *out,

@@ -344,9 +344,9 @@ static bool run_all(struct report *report, const struct options *options) {
   return done;
 }
 
-static int usage(void) {
+static int usage(FILE *file) {
   fprintf(
-      stderr,
+      file,
       "usage: bench [--only PATTERN] [--threads 1,2] [--repeats N] [--seconds S] [--quick] [--json FILE]\n"
       "  PATTERN is looked for anywhere in a row's name, as a shell's: 'train/', 'conv/alexnet*/32';\n"
       "  '=NAME' is that row alone. --quick: short rounds, no large batches.\n");
@@ -366,13 +366,11 @@ static bool read_threads(const char *text, struct options *options) {
 }
 
 int main(int argc, char **argv) {
-  static const struct option table[] = {{"only", required_argument, NULL, 'o'},
-                                        {"threads", required_argument, NULL, 't'},
-                                        {"repeats", required_argument, NULL, 'r'},
-                                        {"seconds", required_argument, NULL, 's'},
-                                        {"quick", no_argument, NULL, 'q'},
-                                        {"json", required_argument, NULL, 'j'},
-                                        {0}};
+  static const struct option table[] = {
+      {"only", required_argument, NULL, 'o'},    {"threads", required_argument, NULL, 't'},
+      {"repeats", required_argument, NULL, 'r'}, {"seconds", required_argument, NULL, 's'},
+      {"quick", no_argument, NULL, 'q'},         {"json", required_argument, NULL, 'j'},
+      {"help", no_argument, NULL, 'h'},          {0}};
   struct options options = {.threads = {1, 2}, .thread_counts = 2, .rounds = 5};
   for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
     bool ok = c != '?';
@@ -382,9 +380,10 @@ int main(int argc, char **argv) {
     if (c == 's') ok = (options.seconds = strtod(optarg, NULL)) > 0;
     if (c == 'q') options.quick = true;
     if (c == 'j') options.json = optarg;
-    if (!ok) return usage();
+    if (c == 'h') return usage(stdout), EXIT_SUCCESS;
+    if (!ok) return usage(stderr);
   }
-  if (optind < argc) return usage();
+  if (optind < argc) return usage(stderr);
   if (options.quick) {
     options.rounds = 3;
     options.seconds = 0.05;
@@ -392,6 +391,10 @@ int main(int argc, char **argv) {
   struct report report = {.only = options.only};
   report_begin(&report);
   bool done = run_all(&report, &options);
+  if (done && report.count == 0) {
+    fprintf(stderr, "bench: no row's name has '%s'\n", options.only);
+    done = false;
+  }
   done = report_end(&report, options.json) && done;
   return done ? EXIT_SUCCESS : EXIT_FAILURE;
 }

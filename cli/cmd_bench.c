@@ -166,7 +166,7 @@ int cmd_bench(int argc, char **argv) {
   static struct bench bench = {.batch = 100, .rounds = 5, .seconds = 1};
   bench.optimizer = cnn_train_defaults().optimizer;
   const struct option_row rows[] = {
-      ROW_WHOLE("batch", "N", &bench.batch, 1, 1e6, NULL, "images in a batch"),
+      ROW_WHOLE("batch", "N", &bench.batch, 1, LARGEST_BATCH, NULL, "images in a batch"),
       ROW_THREADS(&bench.threads),
       ROW_SWITCH("train", &bench.train, "measure whole training steps, not inference"),
       ROW_CHOICE("optimizer", "NAME", &bench.optimizer, optimizer_names(), "optimiser of --train"),

@@ -79,7 +79,7 @@ int cmd_data(int argc, char **argv) {
   const char *image = NULL;
   const struct option_row rows[] = {
       ROW_WORD("augment", "TEXT", &sheet.augment, "none", "show: as of cnn train"),
-      ROW_WORD("out", "FILE", &sheet.out, NULL, "show: the PNG file to write"),
+      ROW_FILE_TO_WRITE("out", &sheet.out, NULL, "show: the PNG file to write"),
       ROW_WHOLE("rows", "N", &sheet.rows, 1, 1000, NULL, "show: images, a row each"),
       ROW_WHOLE("columns", "N", &sheet.columns, 1, 1000, NULL, "show: drawings of each image"),
       ROW_WORD("image", "CxHxW", &image, "the images' own", "show: size of a network's input"),
@@ -88,7 +88,6 @@ int cmd_data(int argc, char **argv) {
       ROW_END};
   struct command_line line = {
       .words = "list\nfetch NAME\nverify NAME\nshow DATA",
-      .least = 1,
       .most = 2,
       .rows = rows,
       .about =
@@ -100,6 +99,7 @@ int cmd_data(int argc, char **argv) {
           "  cnn data show mnist --augment \"rotate=10 elastic=sigma:4,alpha:34\" --out sheet.png\n"};
   command_line_parse(&line, argc, argv);
 
+  if (line.count == 0) usage_error(argv[0], "the action is missing (one of list, fetch, verify, show)");
   const char *action = read_action(argv[0], line.word[0]), *name = line.word[1];
   bool is_show = strcmp(action, "show") == 0;
   if (!is_show) refuse_options(&line, argv[0], action);

@@ -40,7 +40,7 @@ int cmd_eval(int argc, char **argv) {
   const struct option_row rows[] = {
       ROW_DATA(&data),
       ROW_CHOICE("split", "SPLIT", &split, splits, "images to use"),
-      ROW_WHOLE("batch", "N", &batch, 1, 1e6, NULL, "images computed together"),
+      ROW_WHOLE("batch", "N", &batch, 1, LARGEST_BATCH, NULL, "images computed together"),
       ROW_THREADS(&threads),
       ROW_LIMIT(&limit),
       ROW_MEMORY(&memory),

@@ -10,14 +10,6 @@
 #include "report.h"
 #include "show.h"
 
-/* So that nothing is computed for a page that cannot be written. */
-static int try_out(const char *path) {
-  struct replacement trial;
-  if (replacement_open(&trial, path) != EXIT_SUCCESS) return EXIT_FAILURE;
-  replacement_drop(&trial);
-  return EXIT_SUCCESS;
-}
-
 static int write_report(const struct report *report) {
   struct replacement page;
   int64_t size;
@@ -35,11 +27,10 @@ static int write_report(const struct report *report) {
 
 static int run(struct report *report, const struct study_options *options, const char *log) {
   const struct measured *measured = &report->measured;
-  if (try_out(report->out) != EXIT_SUCCESS) return EXIT_FAILURE;
+  if (replacement_try(report->out) != EXIT_SUCCESS) return EXIT_FAILURE;
   if (log && run_log_read(log, &report->log) != EXIT_SUCCESS) return EXIT_FAILURE;
   cnn_status status = measure(options, &report->measured);
   if (status != CNN_OK) return show_result(status);
-  warn_of_classes(measured->study.model, measured->study.data);
   if (log && run_log_compare(&report->log, measured->study.model, report->model) != EXIT_SUCCESS)
     return EXIT_FAILURE;
   return write_report(report);
@@ -52,7 +43,7 @@ int cmd_report(int argc, char **argv) {
   const struct option_row rows[] = {
       ROW_DATA(&report.data),
       ROW_WORD("log", "RUN.jsonl", &log, "none", "the log that cnn train --log wrote, for the curves"),
-      ROW_WORD("out", "FILE", &report.out, NULL, "the page to write or replace"),
+      ROW_FILE_TO_WRITE("out", &report.out, NULL, "the page to write or replace"),
       ROW_LIMIT(&options.limit),
       ROW_THREADS(&options.threads),
       ROW_END};
@@ -75,8 +66,6 @@ int cmd_report(int argc, char **argv) {
   command_line_parse(&line, argc, argv);
   report.model = options.model = line.word[0];
   options.data = report.data;
-  if (log && strcmp(log, report.out) == 0) usage_error(argv[0], "--out and --log name the same file");
-  if (strcmp(options.model, report.out) == 0) usage_error(argv[0], "--out names the model");
   int result = run(&report, &options, log);
   measured_free(&report.measured);
   run_log_free(&report.log);

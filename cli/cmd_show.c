@@ -97,6 +97,8 @@ static void check(const char *command, const struct kind *kind, const struct com
   if (kind->needs != IMAGE && show->image) usage_error(command, "'%s' is one argument too many", show->image);
   if (kind->needs == IMAGE && !show->image == !show->data)
     usage_error(command, "give '%s' one image: a PNG or JPEG file, or --data DATA and --index N", kind->name);
+  if (show->image && (given(line, "index") || given(line, "split")))
+    usage_error(command, "--index and --split are of --data; '%s' is one image", show->image);
   if (kind->needs == DATA && !show->data)
     usage_error(command, "--data DATA is missing: data set's name, IDX files or folder of images");
   refuse_others(command, kind, line);
@@ -111,7 +113,7 @@ int cmd_show(int argc, char **argv) {
   struct show show = {.split = "test", .channel = -1, .ascent = cnn_ascent_defaults()};
   int64_t seed = (int64_t)show.ascent.seed;
   const struct option_row rows[] = {
-      ROW_WORD("out", "FILE", &show.out, "KIND.png, net.svg; none for tables", "the picture to write"),
+      ROW_FILE_TO_WRITE("out", &show.out, "KIND.png, net.svg; none for tables", "the picture to write"),
       ROW_WORD("data", "DATA", &show.data, "none", "data set's name, IDX files or folder of images"),
       ROW_CHOICE("split", "SPLIT", &show.split, splits, "images of it to use"),
       ROW_WHOLE("index", "N", &show.index, 0, 1e15, NULL, "the image of it to show, where no file is given"),
@@ -174,5 +176,6 @@ int cmd_show(int argc, char **argv) {
   show.ascent.seed = (uint64_t)seed;
   const struct kind *kind = find_kind(argv[0], line.word[0]);
   check(argv[0], kind, &line, &show);
+  refuse_overwriting(argv[0], &line);
   return kind->run(&show);
 }

@@ -147,7 +147,7 @@ int cmd_summary(int argc, char **argv) {
   struct summary summary = {.batch = 100, .optimizer = cnn_train_defaults().optimizer};
   bool json = false;
   const struct option_row rows[] = {
-      ROW_WHOLE("batch", "N", &summary.batch, 1, 1e9, NULL, "images in a mini-batch"),
+      ROW_WHOLE("batch", "N", &summary.batch, 1, LARGEST_BATCH, NULL, "images in a mini-batch"),
       ROW_CHOICE("optimizer", "NAME", &summary.optimizer, optimizer_names(), "optimiser"), ROW_JSON(&json),
       ROW_END};
   struct command_line line = {

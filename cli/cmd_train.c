@@ -17,6 +17,7 @@
 #include "options.h"
 #include "output.h"
 #include "progress.h"
+#include "replacement.h"
 #include "source.h"
 
 enum { PATH_SIZE = 4096, WIDTH = 79 };
@@ -30,8 +31,9 @@ struct train {
   const char *log;
   bool no_save, print_config, plot;
   cnn_train_options options;
-  const struct option_row *rows;
-  char **command; /* the whole command line, for the log */
+  const struct command_line *line;
+  const char *called; /* "cnn train" */
+  char **command;     /* the whole command line, for the log */
   int words;
   /* made from them */
   char free_name[PATH_SIZE];
@@ -88,28 +90,6 @@ static int choose_out(struct train *train) {
   return EXIT_SUCCESS;
 }
 
-/* Whether the model could be written, without touching what is there. */
-static int check_out(const char *path) {
-  char trial[PATH_SIZE];
-  struct stat status;
-  size_t length = strlen(path);
-  if (length == 0) return fail_with("--out: the file's name is empty");
-  if (stat(path, &status) == 0) {
-    if (S_ISDIR(status.st_mode)) return fail_with("--out: '%s' is a folder; name a file in it", path);
-    if (!S_ISREG(status.st_mode)) return fail_with("--out: '%s' is not a regular file", path);
-    if (access(path, W_OK) != 0)
-      return fail_with("--out: '%s' cannot be replaced: %s", path, strerror(errno));
-  }
-  if (path[length - 1] == '/') return fail_with("--out: '%s' is a folder; name a file in it", path);
-  if (snprintf(trial, sizeof trial, "%s.XXXXXX", path) >= PATH_SIZE)
-    return fail_with("--out: the name is longer than %d bytes", PATH_SIZE - 8);
-  int file = mkstemp(trial);
-  if (file < 0) return fail_with("--out: '%s' cannot be written: %s", path, strerror(errno));
-  close(file);
-  unlink(trial);
-  return EXIT_SUCCESS;
-}
-
 /* Opens the log without cutting off what it holds: that waits until training begins. */
 static int open_log(struct train *train) {
   if (!train->log) return EXIT_SUCCESS;
@@ -143,7 +123,7 @@ static bool write_config(const struct train *train, FILE *file) {
                                         "log",     "config", "print-config", NULL};
   fprintf(file, "# cnn %s: `cnn train --config FILE` repeats this run.\nnetwork = %s\n", cnn_version(),
           train->name);
-  return !strpbrk(train->name, "\r\n") && config_write(file, train->rows, without);
+  return !strpbrk(train->name, "\r\n") && config_write(file, train->line->rows, without);
 }
 
 /* Everything up to the first step. */
@@ -151,13 +131,13 @@ static int prepare(struct train *train) {
   if (cnn_net_load(train->name, &train->net) != CNN_OK || cnn_net_check(train->net) != CNN_OK) return fail();
   if (!train->no_save && !train->print_config) {
     if (!train->out && choose_out(train) != EXIT_SUCCESS) return EXIT_FAILURE;
-    if (check_out(train->out) != EXIT_SUCCESS) return EXIT_FAILURE;
+    if (replacement_try(train->out) != EXIT_SUCCESS) return EXIT_FAILURE;
   }
   if (!train->print_config && open_log(train) != EXIT_SUCCESS) return EXIT_FAILURE;
 
   cnn_dataset_options data = cnn_dataset_defaults();
   if (cnn_augment_image(train->options.augment, cnn_net_input(train->net), &data.image) != CNN_OK)
-    return fail();
+    return option_fail(train->called, train->line);
   data.memory = train->memory;
   if (cnn_dataset_open(train->source, &data, &train->data) != CNN_OK) return fail();
 
@@ -168,12 +148,13 @@ static int prepare(struct train *train) {
   plan.threads = (int)train->threads;
   plan.group = train->group;
   plan.loss = strcmp(train->loss, "mse") == 0 ? CNN_LOSS_MEAN_SQUARED_ERROR : CNN_LOSS_CROSS_ENTROPY;
-  if (cnn_plan_new(train->net, &plan, &train->plan) != CNN_OK) return fail();
+  if (cnn_plan_new(train->net, &plan, &train->plan) != CNN_OK) return option_fail(train->called, train->line);
 
   train->options.seed = (uint64_t)train->seed;
   train->options.on_progress = progress_report;
   train->options.context = &train->progress;
-  if (cnn_trainer_new(train->plan, train->data, &train->options, &train->trainer) != CNN_OK) return fail();
+  if (cnn_trainer_new(train->plan, train->data, &train->options, &train->trainer) != CNN_OK)
+    return option_fail(train->called, train->line);
   normalize(train);
   if (train->plot && !progress_plot(&train->progress, train->options.epochs))
     return fail_with("out of memory for --plot");
@@ -416,8 +397,9 @@ static void check_options(struct train *train, const char *command) {
   if (!isnan(train->momentum)) options->momentum = train->momentum;
   options->measure = strcmp(train->measure, "loss") == 0 ? CNN_MEASURE_LOSS : CNN_MEASURE_ERROR;
   if (train->no_save && train->out) usage_error(command, "--out and --no-save exclude each other");
-  if (train->out && train->log && strcmp(train->out, train->log) == 0)
-    usage_error(command, "--out and --log name the same file");
+  bool measured = options->patience > 0 || strncmp(options->schedule, "plateau", 7) == 0;
+  if (option_place(train->line, "measure") == OPTION_ON_LINE && !measured)
+    usage_error(command, "--measure is for --patience and for --schedule plateau");
   const char *images = train->evaluate_train;
   if (!images) return;
   char *end;
@@ -467,10 +449,10 @@ int cmd_train(int argc, char **argv) {
   const struct option_row rows[] = {
       ROW_DATA(&train.source),
       ROW_WHOLE("epochs", "N", &options->epochs, 1, 1e6, NULL, "passes over the training images"),
-      ROW_WHOLE("batch", "N", &train.batch, 1, 1e6, NULL, "images in a mini-batch"),
+      ROW_WHOLE("batch", "N", &train.batch, 1, LARGEST_BATCH, NULL, "images in a mini-batch"),
       ROW_CHOICE("optimizer", "NAME", &options->optimizer, optimizer_names(), "optimiser"),
       ROW_NUMBER("lr", "RATE", &options->lr, 1e-12, 1e6, "the optimiser's usual one", "learning rate"),
-      ROW_NUMBER("momentum", "M", &train.momentum, 0, 1, "0.9", "of momentum and nesterov"),
+      ROW_NUMBER_BELOW("momentum", "M", &train.momentum, 0, 1, "0.9", "of momentum and nesterov"),
       ROW_WORD("schedule", "SCHEDULE", &options->schedule, NULL, "how the learning rate goes, see below"),
       ROW_NUMBER("warmup", "EPOCHS", &options->warmup, 0, 1e6, NULL, "let the learning rate rise at first"),
       ROW_NUMBER("weight-decay", "D", &options->weight_decay, 0, 1000, "0; 0.01 for adamw", "weight decay"),
@@ -478,10 +460,10 @@ int cmd_train(int argc, char **argv) {
       ROW_NUMBER("clip-norm", "N", &options->clip_norm, 0, 1e6, "off", "largest norm of the gradient"),
       ROW_NUMBER("clip-value", "V", &options->clip_value, 0, 1e6, "off", "largest element of the gradient"),
       ROW_CHOICE("loss", "NAME", &train.loss, losses, "loss"),
-      ROW_NUMBER("label-smoothing", "S", &options->label_smoothing, 0, 1, NULL,
-                 "share of the target spread over all classes"),
-      ROW_NUMBER("ema", "E", &options->ema, 0, 1, "off",
-                 "evaluate and save an average of the weights, with this share of the old each step"),
+      ROW_NUMBER_BELOW("label-smoothing", "S", &options->label_smoothing, 0, 1, NULL,
+                       "share of the target spread over all classes"),
+      ROW_NUMBER_BELOW("ema", "E", &options->ema, 0, 1, "off",
+                       "evaluate and save an average of the weights, with this share of the old each step"),
       ROW_NUMBER("validation", "N", &options->validation, 0, 1e9, "none",
                  "training images to hold back, a number or a fraction, and evaluate after each epoch"),
       ROW_WHOLE("patience", "EPOCHS", &options->patience, 0, 1e6, "off",
@@ -499,11 +481,11 @@ int cmd_train(int argc, char **argv) {
       ROW_MEMORY(&train.memory),
       ROW_WORD("eval-train", "N", &train.evaluate_train, evaluated,
                "training images to evaluate after an epoch: a number, all, none (not in the end either)"),
-      ROW_WORD("out", "FILE", &train.out, "NET.safetensors, numbered where taken",
-               "model file to write or replace"),
+      ROW_FILE_TO_WRITE("out", &train.out, "NET.safetensors, numbered where taken",
+                        "model file to write or replace"),
       ROW_SWITCH("plot", &train.plot, "draw curves of loss and accuracy, on a terminal after each epoch"),
       ROW_SWITCH("no-save", &train.no_save, "write no model file"),
-      ROW_WORD("log", "FILE", &train.log, "none", "file for settings and a line an epoch, in JSON"),
+      ROW_FILE_TO_WRITE("log", &train.log, "none", "file for settings and a line an epoch, in JSON"),
       ROW_CONFIG(&train.config),
       ROW_SWITCH("print-config", &train.print_config,
                  "print the file for --config that repeats the run, only"),
@@ -520,10 +502,11 @@ int cmd_train(int argc, char **argv) {
   if (!command) return fail_with("out of memory");
   memcpy(command, argv, (size_t)argc * sizeof *command);
   command_line_parse(&line, argc, argv);
+  train.line = &line;
+  train.called = argv[0];
+  train.name = line.word[0];
   settle(&train, &line);
   check_options(&train, argv[0]);
-  train.name = line.word[0];
-  train.rows = rows;
   train.command = command;
   train.words = argc;
   progress_init(&train.progress);

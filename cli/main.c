@@ -102,7 +102,7 @@ int main(int argc, char **argv) {
   if (argc < 2) usage_error("cnn", "COMMAND is missing");
   const char *word = argv[1];
   if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "-?") == 0 ||
-      (strcmp(word, "help") == 0 && argc == 2)) {
+      (strcmp(word, "help") == 0 && (argc == 2 || (argc == 3 && strcmp(argv[2], "help") == 0)))) {
     print_help();
     return EXIT_SUCCESS;
   }

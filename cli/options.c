@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cnn.h"
+#include "messages.h"
 
 enum { OUT_KEY = 'o' /* --out is -o too */, FIRST_KEY = 256, HELP_SIZE = 256, LONGEST_NAME = 64 };
 
@@ -145,8 +147,9 @@ static void read_number(const struct place *place, const struct option_row *row,
   double value = strtod(text, &end);
   if (strspn(text, "0123456789.eE+-") != strlen(text) || end == text || *end != '\0')
     bad_value(place, row->name, "'%s' is not a number", text);
-  if (!isfinite(value) || value < row->low || value > row->high)
-    bad_value(place, row->name, "%s is out of range, which is %g to %g", text, row->low, row->high);
+  if (!isfinite(value) || value < row->low || value > row->high || (row->below && value == row->high))
+    bad_value(place, row->name, "%s is out of range, which is %g to %s%g", text, row->low,
+              row->below ? "less than " : "", row->high);
   *(double *)row->value = value;
 }
 
@@ -207,19 +210,16 @@ struct parse {
 /* ---- Files of options ---- */
 
 /* The whole of a file as text, for the life of the program. */
-static char *read_file(const char *command, const char *path) {
+static char *read_file(const char *path) {
   enum { LARGEST = 1 << 20 };
   static char text[LARGEST + 1];
   FILE *file = fopen(path, "r");
-  if (!file) usage_error(command, "--config: '%s' cannot be read: %s", path, strerror(errno));
-  errno = 0;
-  size_t length = fread(text, 1, sizeof text, file);
-  int error = errno;
-  bool failed = ferror(file);
+  errno = file ? 0 : errno;
+  size_t length = file ? fread(text, 1, sizeof text, file) : 0;
+  if (!file || ferror(file)) exit(fail_with("--config: '%s' cannot be read: %s", path, strerror(errno)));
   fclose(file);
-  if (failed) usage_error(command, "--config: '%s' cannot be read: %s", path, strerror(error));
   if (length > LARGEST || memchr(text, '\0', length))
-    usage_error(command, "--config: '%s' is not a file of lines `key = value`", path);
+    exit(fail_with("--config: '%s' is not a file of lines `key = value`", path));
   text[length] = '\0';
   return text;
 }
@@ -250,6 +250,7 @@ static void read_line(struct parse *parse, const struct place *place, char *text
   if (!equals) bad_value(place, text, "not of the form `key = value`");
   *equals = '\0';
   char *key = trim(text), *value = trim(equals + 1);
+  if (!*key) bad_value(place, value, "there is no key before the `=`");
   if (!*value) bad_value(place, key, "there is no value");
   if (line->first && strcmp(key, line->first) == 0) {
     if (parse->first[0]) bad_value(place, key, "given twice");
@@ -264,6 +265,10 @@ static void read_line(struct parse *parse, const struct place *place, char *text
     parse->in_file[i] = true;
     if (line->place[i] == OPTION_ON_LINE) return;
     line->place[i] = OPTION_IN_FILE;
+    line->file = place->file;
+    line->line[i] = place->line;
+    if (row->kind != OPTION_WORD && strchr(value, '#'))
+      bad_value(place, key, "'%s': a comment stands on a line of its own", value);
     read_row(place, row, value);
     return;
   }
@@ -272,7 +277,7 @@ static void read_line(struct parse *parse, const struct place *place, char *text
 
 static void read_config(struct parse *parse, const char *command, const char *path) {
   struct place place = {.command = command, .file = path};
-  for (char *at = read_file(command, path), *text; (text = strsep(&at, "\n"));) {
+  for (char *at = read_file(path), *text; (text = strsep(&at, "\n"));) {
     place.line++;
     text = trim(text);
     if (*text && *text != '#') read_line(parse, &place, text);
@@ -316,7 +321,73 @@ bool config_write(FILE *file, const struct option_row *rows, const char *const *
   return true;
 }
 
+/* ---- Files that are written ---- */
+
+static bool same_place(const struct stat *a, const struct stat *b) {
+  return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Whether both paths are there and are one regular file. */
+static bool same_file(const char *a, const char *b) {
+  struct stat of_a, of_b;
+  return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && S_ISREG(of_a.st_mode) && same_place(&of_a, &of_b);
+}
+
+/* The folder of a path, and what the file is called there; NULL where there is no such folder. */
+static const char *split_path(const char *path, struct stat *folder) {
+  char text[4096];
+  const char *slash = strrchr(path, '/');
+  snprintf(text, sizeof text, "%.*s", slash ? (int)(slash + 1 - path) : 1, slash ? path : ".");
+  return stat(text, folder) != 0 ? NULL : slash ? slash + 1 : path;
+}
+
+/* Whether two files that are still to be written would be one. */
+static bool same_new_file(const char *a, const char *b) {
+  struct stat of_a, of_b;
+  const char *name_a = split_path(a, &of_a), *name_b = split_path(b, &of_b);
+  return name_a && name_b && strcmp(name_a, name_b) == 0 && same_place(&of_a, &of_b);
+}
+
+/* IDX files are two paths with a comma between. */
+static bool names_file(const char *value, const char *path) {
+  char first[4096];
+  const char *comma = strchr(value, ',');
+  if (same_file(value, path)) return true;
+  if (!comma) return false;
+  snprintf(first, sizeof first, "%.*s", (int)(comma - value), value);
+  return same_file(first, path) || same_file(comma + 1, path);
+}
+
+static const char *row_word(const struct option_row *row) {
+  bool is_word = row->kind == OPTION_WORD || row->kind == OPTION_CONFIG;
+  return is_word ? *(const char *const *)row->value : NULL;
+}
+
+void refuse_overwriting(const char *command, const struct command_line *line) {
+  for (const struct option_row *row = line->rows; row && row->name; row++) {
+    const char *path = row->writes ? row_word(row) : NULL;
+    if (!path) continue;
+    for (int i = 0; i < line->count; i++)
+      if (same_file(line->word[i], path))
+        usage_error(command, "--%s: '%s' is read and would be replaced; name another file", row->name, path);
+    for (const struct option_row *other = line->rows; other->name; other++) {
+      const char *value = other == row ? NULL : row_word(other);
+      if (value && (names_file(value, path) || (other->writes && same_new_file(value, path))))
+        usage_error(command, "--%s and --%s name the same file", row->name, other->name);
+    }
+  }
+}
+
 /* ---- argp ---- */
+
+/* IMAGE of "MODEL IMAGE...", where there is one word. */
+static const char *missing_word(const struct command_line *line) {
+  static char name[64];
+  const char *words = line->words;
+  for (int i = 0; i < line->count; i++) words += strcspn(words, " ") + 1;
+  snprintf(name, sizeof name, "%.*s", (int)strcspn(words, " ."), words);
+  return name;
+}
 
 static error_t parse_one(int key, char *text, struct argp_state *state) {
   struct parse *parse = state->input;
@@ -340,8 +411,7 @@ static error_t parse_one(int key, char *text, struct argp_state *state) {
       return 0;
     case ARGP_KEY_END:
       if (line->count == 0 && parse->first[0]) line->word = parse->first, line->count = 1;
-      if (line->count < line->least)
-        usage_error(state->name, "%s is missing", line->count == 0 ? line->words : "a further argument");
+      if (line->count < line->least) usage_error(state->name, "%s is missing", missing_word(line));
       if (line->count > line->most)
         usage_error(state->name, "'%s' is one argument too many", line->word[line->most]);
       for (int i = 0; line->rows && line->rows[i].name; i++)
@@ -416,10 +486,37 @@ void command_line_parse(struct command_line *line, int argc, char **argv) {
   memset(line->place, 0, sizeof line->place);
   error_t error = argp_parse(&argp, argc, argv, 0, NULL, &parse);
   if (error) usage_error(argv[0], "%s", strerror(error));
+  refuse_overwriting(argv[0], line);
 }
 
 enum option_place option_place(const struct command_line *line, const char *name) {
   int i = 0;
   while (strcmp(line->rows[i].name, name) != 0) i++;
   return line->place[i];
+}
+
+/* Whether the sentence is about the option: its name, with _ for -, is the first word or the second. */
+static bool is_about(const char *sentence, const char *name) {
+  for (int word = 0; word < 2 && *sentence; word++) {
+    size_t length = strcspn(sentence, " :=;,"), i = 0;
+    while (i < length && name[i] && (sentence[i] == name[i] || (sentence[i] == '_' && name[i] == '-'))) i++;
+    if (i == length && name[i] == '\0') return true;
+    sentence += length + (sentence[length] != '\0');
+  }
+  return false;
+}
+
+int option_fail(const char *command, const struct command_line *line) {
+  for (int i = 0; line->rows[i].name; i++) {
+    const struct option_row *row = &line->rows[i];
+    struct place place = {.command = command};
+    if (row->required || row->writes || line->place[i] == OPTION_NOWHERE || !is_about(cnn_why(), row->name))
+      continue;
+    if (line->place[i] == OPTION_IN_FILE) place.file = line->file, place.line = line->line[i];
+    const char *why = cnn_why();
+    size_t length = strlen(row->name);
+    if (strncmp(why, row->name, length) == 0 && why[length] == ':') why += length + 2; /* said already */
+    bad_value(&place, row->name, "%s", why);
+  }
+  return fail();
 }

@@ -29,6 +29,8 @@ struct option_row {
   const char *standard;       /* the default in words, where *value does not say it */
   const char *const *choices; /* OPTION_CHOICE: ended by NULL */
   bool required;
+  bool writes; /* OPTION_WORD: a file that the command replaces, so no file that it reads */
+  bool below;  /* OPTION_NUMBER: below high, not high itself */
 };
 
 /* Where an option was given: the higher wins. */
@@ -46,9 +48,12 @@ struct command_line {
   char **word;
   int count;
   enum option_place place[MOST_OPTIONS]; /* of each row */
+  const char *file;                      /* the one that gave options, or NULL */
+  int line[MOST_OPTIONS];                /* of that file */
 };
 
 #define NO_LIMIT_OF_WORDS 1000000
+#define LARGEST_BATCH     16777216           /* the library's */
 #define LARGEST_SEED      9007199254740991.0 /* 2^53 - 1: what every reader of JSON keeps */
 
 /* Reads argv into line->rows and line->word. On --help, --usage and --version it prints and exits with
@@ -59,8 +64,17 @@ struct command_line {
  * is taken from there. What is wrong in the file is said with its name and line; exits with 1. */
 void command_line_parse(struct command_line *line, int argc, char **argv);
 
+/* Refuses an option that names, in whatever words, a file which a word or another option names too: it would
+ * be replaced. Done by command_line_parse(), and to be done again where a command chooses the file itself. */
+void refuse_overwriting(const char *command, const struct command_line *line);
+
 /* After that, where the option of that name, one of line->rows, was given. */
 enum option_place option_place(const struct command_line *line, const char *name);
+
+/* After a failure of the library: where its sentence begins with the name of an option that was given, as
+ * "ema is 2; it must be ...", that option is at fault. Says so as command_line_parse() would and exits; else
+ * fail(). */
+int option_fail(const char *command, const struct command_line *line);
 
 /* The line of such a file for each option that has a value, but for those named in `without` (ended by NULL).
  * False where a value does not fit in a line. */
@@ -89,10 +103,20 @@ const char *const *optimizer_names(void);
     .name = (option), .argument = (word), .help = (text), .kind = OPTION_NUMBER, .value = (target), \
     .low = (least), .high = (most), .standard = (words)                                             \
   }
+#define ROW_NUMBER_BELOW(option, word, target, least, end, words, text)                             \
+  {                                                                                                 \
+    .name = (option), .argument = (word), .help = (text), .kind = OPTION_NUMBER, .value = (target), \
+    .low = (least), .high = (end), .standard = (words), .below = true                               \
+  }
 #define ROW_WORD(option, word, target, words, text)                                               \
   {                                                                                               \
     .name = (option), .argument = (word), .help = (text), .kind = OPTION_WORD, .value = (target), \
     .standard = (words)                                                                           \
+  }
+#define ROW_FILE_TO_WRITE(option, target, words, text)                                            \
+  {                                                                                               \
+    .name = (option), .argument = "FILE", .help = (text), .kind = OPTION_WORD, .value = (target), \
+    .standard = (words), .writes = true                                                           \
   }
 #define ROW_CHOICE(option, word, target, names, text)                                               \
   {                                                                                                 \
@@ -114,7 +138,7 @@ const char *const *optimizer_names(void);
     .kind = OPTION_WORD, .value = (target), .required = true                                      \
   }
 #define ROW_THREADS(target) \
-  ROW_WHOLE("threads", "N", target, 1, 1024, "one for each processor", "threads to compute on")
+  ROW_WHOLE("threads", "N", target, 1, 256, "one for each processor", "threads to compute on")
 #define ROW_LIMIT(target) ROW_WHOLE("limit", "N", target, 1, 1e15, "all", "use the first N images of a split")
 #define ROW_MEMORY(target)                                                                     \
   {                                                                                            \

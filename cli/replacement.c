@@ -26,9 +26,19 @@ int replacement_open(struct replacement *r, const char *path) {
   int file = mkstemp(r->temporary);
   r->file = file < 0 ? NULL : fdopen(file, "w");
   if (r->file) return EXIT_SUCCESS;
-  fail_with("--out: '%s' cannot be written: %s", path, strerror(errno));
+  int error = errno;
   if (file >= 0) close(file), unlink(r->temporary);
-  return EXIT_FAILURE;
+  const char *slash = strrchr(path, '/');
+  if (error == ENOENT && slash)
+    return fail_with("--out: the folder '%.*s' is not there; make it first", (int)(slash + 1 - path), path);
+  return fail_with("--out: '%s' cannot be written: %s", path, strerror(error));
+}
+
+int replacement_try(const char *path) {
+  struct replacement trial;
+  if (replacement_open(&trial, path) != EXIT_SUCCESS) return EXIT_FAILURE;
+  replacement_drop(&trial);
+  return EXIT_SUCCESS;
 }
 
 /* As any file that a program makes: mkstemp() lets only its owner read it. */

@@ -11,6 +11,10 @@ struct replacement {
   FILE *file; /* to write to */
 };
 
+/* Whether it could be written, without touching what is there: so that nothing is computed for a file that
+ * cannot be. EXIT_FAILURE where not, and has said why. */
+int replacement_try(const char *path);
+
 /* All but drop() return EXIT_FAILURE where it cannot be, and have said why; then nothing is left to drop. */
 int replacement_open(struct replacement *replacement, const char *path);
 int replacement_finish(struct replacement *replacement, int64_t *size); /* size: bytes; may be NULL */

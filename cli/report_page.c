@@ -122,6 +122,20 @@ static void write_settings(FILE *file, const struct report *report) {
   json_decref(settings);
 }
 
+/* A model says neither what data it learned from nor whether its run was stopped; a log says both. */
+static const char *repeats(const struct report *report) {
+  json_t *settings = json_loads(cnn_model_settings(report->measured.study.model), 0, NULL);
+  int64_t epochs = json_integer_value(json_object_get(settings, "epochs"));
+  bool patient = json_object_get(settings, "patience");
+  json_decref(settings);
+  if (!report->log.path)
+    return "If the model was trained on this data, to its last epoch, this command repeats the run to the "
+           "last bit";
+  if (report->log.epochs < epochs && !patient)
+    return "The run was stopped. This command begins it again, and does not stop";
+  return "This command repeats the run, to the last bit of the model";
+}
+
 static cnn_status write_run(FILE *file, const struct report *report) {
   const struct measured *m = &report->measured;
   char net_file[256];
@@ -129,9 +143,7 @@ static cnn_status write_run(FILE *file, const struct report *report) {
       run_command(m->study.model, report->model, report->data, m->study.data, &report->log, net_file);
   if (!command) return CNN_E_MEMORY;
   if (*command) {
-    html(file,
-         "<p>This command repeats the run, to the last bit of the model:</p>\n<pre id=\"command\" "
-         "tabindex=\"0\"><code>");
+    html(file, "<p>%s:</p>\n<pre id=\"command\" tabindex=\"0\"><code>", repeats(report));
     html_text(file, command);
     html(file, "</code></pre>\n");
   } else {

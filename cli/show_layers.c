@@ -1,5 +1,6 @@
 /* cnn show filters, response, features: what layers have learned, and what they make of an image (7.6.1
  * and 7.6.2 of the chapter). */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +77,7 @@ static cnn_status read_filter(const char *text, float *values, cnn_shape *shape)
     }
     char *end;
     float value = strtof(at, &end);
-    if (end == at || in_row == MOST) break;
+    if (end == at || in_row == MOST || !isfinite(value)) break;
     values[(rows - 1) * (columns ? columns : MOST) + in_row++] = value;
     at = end;
     if (!*(at + strspn(at, " \t,")) && (!columns || in_row == columns)) {

@@ -41,6 +41,7 @@ cnn_status study_open(const struct study_options *options, struct study *s) {
   status = cnn_dataset_open(options->data, &of_data, &s->data);
   if (status == CNN_OK) status = check_fit(s, options->data);
   if (status != CNN_OK) return status;
+  warn_of_classes(s->model, s->data);
   s->batch = cnn_plan_settings(s->plan).batch;
   s->split = options->split;
   s->images = cnn_dataset_count(s->data, s->split);

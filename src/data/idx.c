@@ -107,8 +107,9 @@ static cnn_status check_size(const struct idx *idx) {
   }
   if (idx->bytes == held) return CNN_OK;
   return CNN_FAIL(CNN_E_FORMAT,
-                  "'%s' holds %lld bytes after its header, which asks for %s = %lld: fetch or copy it again",
-                  idx->path, (long long)held, dims, (long long)idx->bytes);
+                  "'%s' holds %lld bytes after its header, which asks for %s%s%lld: fetch or copy it again",
+                  idx->path, (long long)held, idx->rank > 1 ? dims : "", idx->rank > 1 ? " = " : "",
+                  (long long)idx->bytes);
 }
 
 static cnn_status check_magic(const struct idx *idx, const unsigned char *magic, const char *kind,

@@ -30,6 +30,11 @@ static cnn_status bad(const struct param *p, const char *value, const char *want
   return CNN_FAIL(CNN_E_ARGUMENT, "%s=%.60s: %s wanted", p->key, value, wanted);
 }
 
+static cnn_status beyond(const struct param *p, const char *value) {
+  return CNN_FAIL(CNN_E_ARGUMENT, "%s=%.60s is out of range: it must be %" PRId64 " to %" PRId64, p->key,
+                  value, p->least, p->most);
+}
+
 static cnn_status in_range(const struct param *p, int64_t number) {
   if (number >= p->least && number <= p->most) return CNN_OK;
   return CNN_FAIL(CNN_E_ARGUMENT, "%s=%" PRId64 " is out of range: it must be %" PRId64 " to %" PRId64,
@@ -57,8 +62,7 @@ static cnn_status parse_init(const struct param *p, const char *value, struct in
 static cnn_status parse_number(const struct param *p, const char *value, size_t length, double *number) {
   if (!text_to_number(value, length, number)) return bad(p, value, "a number");
   if (*number >= (double)p->least && *number <= (double)p->most) return CNN_OK;
-  return CNN_FAIL(CNN_E_ARGUMENT, "%s=%.60s is out of range: it must be %" PRId64 " to %" PRId64, p->key,
-                  value, p->least, p->most);
+  return beyond(p, value);
 }
 
 /* "30,60": they must rise. */
@@ -83,7 +87,10 @@ static cnn_status parse_value(const struct param *p, const char *value, void *co
   int64_t number[3];
   switch (p->type) {
     case PARAM_INTEGER:
-      if (!text_to_integer(value, length, number)) return bad(p, value, "an integer");
+      if (!text_to_integer(value, length, number))
+        return strspn(value + (*value == '-'), "0123456789") < length - (*value == '-')
+                   ? bad(p, value, "an integer")
+                   : beyond(p, value);
       CNN_TRY(in_range(p, number[0]));
       memcpy(at, number, sizeof *number);
       return CNN_OK;
@@ -162,7 +169,7 @@ static cnn_status parse_word(const struct param *params, const char *owner, cons
   copy[length] = 0;
   char *equals = strchr(copy, '=');
   if (!equals || equals == copy || !equals[1])
-    return CNN_FAIL(CNN_E_ARGUMENT, "'%s' is not of the form key=value", copy);
+    return CNN_FAIL(CNN_E_ARGUMENT, "'%s' is not of the form key=value, without blanks", copy);
   *equals = 0;
   for (int i = 0; params && params[i].key; i++) {
     if (strcmp(copy, params[i].key)) continue;

@@ -171,7 +171,8 @@ cnn_status cnn_net_check(const cnn_net *net) {
   if (!net) return CNN_FAIL(CNN_E_ARGUMENT, "the net is NULL; cnn_net_new() ran out of memory");
   if (net->failed) return failed_before(net);
   if (net->count < 2)
-    return CNN_FAIL(CNN_E_ARGUMENT, "the network has no layers; it needs an input and one layer at least");
+    return CNN_FAIL(CNN_E_ARGUMENT, "the network has %s; it needs an input and one layer at least",
+                    net->count ? "only an input" : "no layers");
   int unread = net_unread(net);
   if (unread >= 0)
     return CNN_FAIL(CNN_E_ARGUMENT,

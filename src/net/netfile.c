@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/memory.h"
 #include "net/builtin.h"
@@ -87,17 +88,20 @@ cnn_status cnn_net_load(const char *name, cnn_net **net) {
   }
   if (!strpbrk(name, "/.")) {
     const char *nearest = text_nearest(name, names);
+    if (access(name, F_OK) == 0)
+      return CNN_FAIL(CNN_E_KEY, "unknown network '%.60s'; for the file of that name write './%.60s'", name,
+                      name);
     return nearest ? CNN_FAIL(CNN_E_KEY,
                               "unknown network '%.60s'; did you mean '%s'? (a file's name has a '.' or '/')",
                               name, nearest)
                    : CNN_FAIL(CNN_E_KEY,
-                              "unknown network '%.60s'; give a built-in name such as '%s' or a .net file",
-                              name, names[0]);
+                              "unknown network '%.60s'; give a built-in name such as 'simple-conv-net' or a "
+                              ".net file",
+                              name);
   }
   struct text text = {0};
   cnn_status status = read_text(name, &text);
-  const char *base = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
-  if (status == CNN_OK) status = cnn_net_parse(text.data ? text.data : "", base, net);
+  if (status == CNN_OK) status = cnn_net_parse(text.data ? text.data : "", name, net);
   text_free(&text);
   return status;
 }

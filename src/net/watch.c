@@ -16,9 +16,10 @@ cnn_status cnn_net_find(const cnn_net *net, const char *name, int *index) {
   if (!names) return status_no_memory((size_t)net->count * sizeof *names, "names of layers");
   for (int i = 0; i < net->count; i++) names[i] = net->bricks[i].name;
   const char *nearest = text_nearest(name, names);
-  if (!nearest) nearest = names[net->count - 1];
-  cnn_status status = CNN_FAIL(
-      CNN_E_KEY, "no layer is named '%.60s'; did you mean '%s'? `cnn summary` lists them", name, nearest);
+  cnn_status status =
+      nearest ? CNN_FAIL(CNN_E_KEY, "no layer is named '%.60s'; did you mean '%s'? `cnn summary` lists them",
+                         name, nearest)
+              : CNN_FAIL(CNN_E_KEY, "no layer is named '%.60s'; `cnn summary` lists them", name);
   mem_free(names);
   return status;
 }

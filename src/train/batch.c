@@ -139,12 +139,14 @@ void batch_load(void *context, int64_t n0, int64_t n1, int thread) {
 }
 
 cnn_status batch_check(const cnn_plan *plan, const cnn_dataset *data) {
-  cnn_shape image = cnn_dataset_image(data), in = input_image(plan);
+  cnn_shape image = cnn_dataset_image(data), in = input_image(plan), net = cnn_net_input(plan->net);
+  bool cut = in.h != net.h || in.w != net.w;
   if (image.c != in.c || image.h != in.h || image.w != in.w)
     return CNN_FAIL(CNN_E_SHAPE,
                     "the images of '%s' are %" PRId64 "x%" PRId64 "x%" PRId64 "; the network takes %" PRId64
-                    "x%" PRId64 "x%" PRId64 ": change its input's shape",
-                    cnn_dataset_name(data), image.c, image.h, image.w, in.c, in.h, in.w);
+                    "x%" PRId64 "x%" PRId64 "%s",
+                    cnn_dataset_name(data), image.c, image.h, image.w, in.c, in.h, in.w,
+                    cut ? ", to cut its input out of: see `augment`" : ": change its input's shape");
   CNN_TRY(loss_check(plan->net));
   int64_t outputs = cnn_net_output(plan->net).c;
   if (cnn_dataset_classes(data) > outputs)

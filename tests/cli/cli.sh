@@ -297,7 +297,7 @@ check 'a label out of range' 1 '' '^cnn: ' train one.net --data $data --no-save
 
 cp a.safetensors kept
 check '--out: a folder' 1 '' "^cnn: --out: 'tmp' is a folder" train small.net --data $data --out tmp
-check '--out: no such folder' 1 '' "^cnn: --out: 'no/x.safetensors' cannot be written: No such file" train small.net --data $data --out no/x.safetensors
+check '--out: no such folder' 1 '' "^cnn: --out: the folder 'no/' is not there; make it first" train small.net --data $data --out no/x.safetensors
 check '--out: a device' 1 '' 'is not a regular file' train small.net --data $data --out /dev/null
 check '--out: empty' 1 '' 'name is empty' train small.net --data $data --out ''
 check '--out: too long a name' 1 '' '[Nn]ame too long|longer' train small.net --data $data --out "$(printf '%0300d' 0)"
@@ -309,6 +309,26 @@ echo old >old.jsonl
 check 'a failure leaves --log alone' 1 '' '^cnn: ' train small.net --data nothere --no-save --log old.jsonl
 [[ $(cat old.jsonl) == old ]]
 report '--log is as it was' $?
+mkdir -p idx
+cp test-images idx/images
+cp test-labels idx/labels
+cp small.net own.net
+printf 'network = own.net\ndata = %s\n' $data >own.conf
+"$program" train own.net --data $data --no-save --log own.jsonl >out
+cp a.safetensors own.safetensors
+cat own.net own.conf own.jsonl own.safetensors idx/labels >before
+for words in 'train own.net --data DATA --out own.net' 'train own.net --data DATA --no-save --log ./own.net' \
+  'train --config own.conf --out own.conf' 'train --config own.conf --no-save --log own.conf' \
+  'train own.net --data idx/images,idx/labels --out idx/labels' 'train own.net --data DATA --out new --log ./new' \
+  'report own.safetensors --data DATA --out ./own.safetensors' \
+  'report own.safetensors --data DATA --log own.jsonl --out tmp/../own.jsonl' \
+  'show filters own.safetensors --out own.safetensors' 'show net own.net --out own.net'; do
+  # shellcheck disable=SC2086
+  check "what is read is not replaced: $words" 2 '' 'name the same file|is read and would be replaced' ${words//DATA/$data}
+done
+cat own.net own.conf own.jsonl own.safetensors idx/labels | cmp -s - before
+report 'and is as it was' $?
+check '--out may have the name of a network' 0 '*' '' train small.net --data $data --epochs 1 --out lenet
 if [[ -w /dev/full ]]; then
   for arguments in --help --version 'train --help' layers 'summary simple-conv-net' "eval a.safetensors --data $data"; do
     # shellcheck disable=SC2086

@@ -136,22 +136,26 @@ wrong() { # wrong NAME PATTERN LINE
 wrong 'an unknown key' "epoks: unknown key; did you mean 'epochs'" 'epoks = 3'
 wrong 'a key far from all' 'xyzzyplugh: unknown key; `cnn train --help' 'xyzzyplugh = 3'
 wrong 'a number that is none' "batch: 'ten' is not a whole number" 'batch = ten'
-wrong 'out of range' 'ema: 7 is out of range, which is 0 to 1' 'ema = 7'
+wrong 'the end of a range' 'ema: 1 is out of range' 'ema = 1'
+wrong 'what the library finds wrong' 'schedule: cosine: end=2 is out of range|schedule: schedule cosine: end=2' 'schedule = cosine end=2'
+wrong 'a comment behind a value' "lr: '0.1 # high': a comment stands on a line of its own" 'lr = 0.1 # high'
+wrong 'no key' '3: there is no key before' '= 3'
+wrong 'out of range' 'ema: 7 is out of range, which is 0 to less than 1' 'ema = 7'
 wrong 'an unknown choice' "optimizer: 'adma' is not known: did you mean 'adam'" 'optimizer = adma'
 wrong 'a switch that is neither' "decay-biases: 'maybe' is not yes or no" 'decay-biases = maybe'
 wrong 'no equals sign' 'batch 7: not of the form' 'batch 7'
 wrong 'no value' 'batch: there is no value' 'batch ='
 wrong 'given twice' 'epochs: given twice' 'epochs = 3'
 wrong 'a file in a file' 'config: a file cannot name another' 'config = x'
-check 'no such file' 2 "--config: 'nothere' cannot be read: No such file" train --config nothere
-check 'a folder' 2 "--config: '.' cannot be read" train --config .
-check 'not text' 2 'is not a file of lines' train --config 'some images'
+check 'no such file' 1 "--config: 'nothere' cannot be read: No such file" train --config nothere
+check 'a folder' 1 "--config: '.' cannot be read" train --config .
+check 'not text' 1 'is not a file of lines' train --config 'some images'
 check 'twice' 2 '--config is given twice' train --config 1.conf --config 1.conf
 printf 'epochs = 1\n' >short.conf
 check 'no network anywhere' 2 'NET is missing' train --config short.conf
 check 'no data anywhere' 2 '--data DATA is missing' train small.net --config short.conf
-check 'schedule: unknown' 1 "^cnn: unknown schedule 'cosin'; did you mean 'cosine'" train small.net --data "$data" --no-save --schedule cosin
-check 'patience without validation' 1 '^cnn: patience needs images to validate on' train small.net --data "$data" --no-save --patience 3
+check 'schedule: unknown' 2 "^cnn train: --schedule: unknown schedule 'cosin'; did you mean 'cosine'" train small.net --data "$data" --no-save --schedule cosin
+check 'patience without validation' 2 '^cnn train: --patience: patience needs images to validate on' train small.net --data "$data" --no-save --patience 3
 touch before
 check '--print-config trains and saves nothing' 0 '^network = small.net$' train small.net --data "$data" --print-config --out new.safetensors --log new.jsonl
 [[ ! -e new.safetensors && ! -e new.jsonl ]]

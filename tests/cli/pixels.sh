@@ -76,8 +76,8 @@ for isa in scalar avx2 avx512 neon; do
   fi
   unset CNN_ISA
 done
-check "train refuses a wrong text" 1 'augment: flip is given twice' train whole.net --data $data --augment "flip flip" --no-save
-check "and a wrong normalisation" 1 "normalize: 'mean' is not understood" train whole.net --data $data --normalize mean --no-save
+check "train refuses a wrong text" 2 '--augment: flip is given twice' train whole.net --data $data --augment "flip flip" --no-save
+check "and a wrong normalisation" 2 "--normalize: 'mean' is not understood" train whole.net --data $data --normalize mean --no-save
 
 check "the file that repeats a run" 0 '^augment = shift=1' train whole.net --data $data --epochs 2 --batch 16 --augment "$all" --normalize channel --print-config
 cp out run.cfg

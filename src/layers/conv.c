@@ -27,6 +27,7 @@ enum {
   AT_HAND = 1 << 16, /* so many that x and y take about so many floats */
   MOST_IMAGES = 32,
   FEW_IMAGES = 4,
+  MOST_PIECE_TAPS = 1 << 26,
   FEW_MULTIPLY_ADDS = 1 << 17, /* up to so many an image are not worth parts */
   ENOUGH_DEPTH = 64, /* positions of so many images that chains of backward_weights are about so long */
   FEW_CHANNELS = 16, /* up to so many make a piece of backward_weights wait for x and dy: their lines are read
@@ -55,6 +56,24 @@ static const struct param params[] = {
      "how biases start, likewise"},
     {0}};
 
+/* Filters as large as the image, with padding as large, meet it in a way of their own at every position. */
+static cnn_status check_pieces(const struct conv *c, const cnn_shape *in, const cnn_shape *out) {
+  int64_t taps = conv_piece_taps(c, (int64_t[]){in->h, in->w}, (int64_t[]){out->h, out->w});
+  if (taps <= MOST_PIECE_TAPS / in->c) return CNN_OK;
+  return CNN_FAIL(
+      CNN_E_SHAPE,
+      "filters of %lldx%lld with pad=%lldx%lld meet %lldx%lldx%lld in too many ways: %lld taps, at most "
+      "%lld; make filters or padding smaller",
+      (long long)c->kernel[0], (long long)c->kernel[1], (long long)c->pad[0], (long long)c->pad[1],
+      (long long)in->c, (long long)in->h, (long long)in->w, (long long)(taps * in->c),
+      (long long)MOST_PIECE_TAPS);
+}
+
+static bool is_depthwise(const struct conv *config, int64_t channels) {
+  return config->groups > 1 && config->groups == channels && config->groups == config->filters &&
+         config->dilation[0] == 1 && config->dilation[1] == 1;
+}
+
 static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out) {
   const struct conv *c = config;
   if (in[0].c % c->groups)
@@ -75,7 +94,7 @@ static cnn_status shape(const void *config, const cnn_shape *in, cnn_shape *out)
   if (weights > INT32_MAX / 2 || channels / c->groups * c->kernel[0] * c->kernel[1] > INT32_MAX / BLOCK)
     return CNN_FAIL(CNN_E_SHAPE,
                     "the filters have too many weights: at most 2^30 in all, and 2^27 for one channel");
-  return CNN_OK;
+  return is_depthwise(c, in[0].c) ? CNN_OK : check_pieces(c, &in[0], out);
 }
 
 static void reach(const void *config, struct reach *to) {
@@ -111,11 +130,6 @@ static void book_padded(const struct conv *config, struct ledger *l, struct conv
   l->scratch += floats;
 }
 
-static bool is_depthwise(const struct conv *config, const struct view *x) {
-  return config->groups > 1 && config->groups == x->shape.c && config->groups == config->filters &&
-         x->block == BLOCK && config->dilation[0] == 1 && config->dilation[1] == 1;
-}
-
 /* The window over planes of x that gives planes of y. */
 static struct window window_of(const struct conv *config, const struct view *x, const struct view *y) {
   return (struct window){.h = x->shape.h,
@@ -142,7 +156,7 @@ static void book(const void *config_, struct ledger *l) {
                             .positions = y->shape.h * y->shape.w,
                             .inputs = x->shape.h * x->shape.w,
                             .tap_step = x->block == 1 ? config->dilation[1] * x->pixel : 1};
-  t->depthwise = is_depthwise(config, x);
+  t->depthwise = x->block == BLOCK && is_depthwise(config, x->shape.c);
   t->k = t->c * config->kernel[0] * config->kernel[1];
   t->panels = ceil_div(t->fn, BLOCK);
   t->c_panels = ceil_div(t->c, BLOCK);

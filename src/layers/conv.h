@@ -62,6 +62,9 @@ int64_t conv_tap_number(const struct conv *config, int64_t channels, int64_t blo
 int64_t conv_count_pieces(const struct conv *config, struct ledger *l, struct conv_tables *t,
                           enum direction direction);
 
+/* The taps in all pieces of forward, for one channel: how much work their tables are. in, out: h and w. */
+int64_t conv_piece_taps(const struct conv *config, const int64_t in[2], const int64_t out[2]);
+
 /* Books their tables, and fills them where there is memory; what tables say of x, of its padding and of
  * `images` is there. */
 void conv_book_pieces(const struct conv *config, struct ledger *l, struct conv_tables *t,

@@ -212,6 +212,21 @@ static void fill_data(const struct conv *config, const struct ledger *l, const s
   piece->rows /= t->images;
 }
 
+int64_t conv_piece_taps(const struct conv *config, const int64_t in[2], const int64_t out[2]) {
+  int64_t product = 1;
+  for (int axis = 0; axis < 2; axis++) {
+    struct span last = {0};
+    int64_t sum = 0;
+    for (int64_t i = 0; i < out[axis]; i++) {
+      struct span span = span_of(config, axis, FORWARD, in[axis], out[axis], i);
+      if (i == 0 || span.lo != last.lo || span.hi != last.hi) sum += span.hi - span.lo;
+      last = span;
+    }
+    product *= sum;
+  }
+  return product;
+}
+
 /* Calls each(h, w) for every piece of a direction; returns how many there are. */
 static int64_t walk_pieces(const struct conv *config, struct ledger *l, struct conv_tables *t,
                            enum direction direction,

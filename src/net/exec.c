@@ -325,6 +325,8 @@ static void rounds(struct pass *run) {
     if (!run->hooks || !run->hooks->ready || run->hooks->ready(run->hooks->context))
       threads_run(threads, plan->collect_count, run_collect, run);
   }
+  plan->outputs = run->batch;
+  plan->output_gradients = run->backward ? run->batch : 0;
   mem_thaw();
 }
 

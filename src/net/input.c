@@ -13,6 +13,19 @@ void input_free(struct input *input) {
   *input = (struct input){0};
 }
 
+cnn_status input_copy(const cnn_plan *plan, struct input *copy) {
+  struct input input = plan->input;
+  if (input.means) {
+    size_t bytes = (size_t)(input.means + cnn_net_input(plan->net).c) * sizeof *input.mean;
+    input.mean = mem_alloc(bytes);
+    if (!input.mean) return status_no_memory(bytes, "the input's normalisation");
+    memcpy(input.mean, plan->input.mean, bytes);
+    input.factor = input.mean + input.means;
+  }
+  *copy = input;
+  return CNN_OK;
+}
+
 const struct input *input_of(const cnn_plan *plan) { return &plan->input; }
 
 cnn_shape input_image(const cnn_plan *plan) {

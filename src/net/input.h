@@ -17,6 +17,7 @@ struct input {
 };
 
 void input_free(struct input *input);
+cnn_status input_copy(const cnn_plan *plan, struct input *copy); /* of what a plan does now; to be freed */
 const struct input *input_of(const cnn_plan *plan);
 
 /* Of one image that the plan takes: its network's input, or what that is cropped from. */

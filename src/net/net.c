@@ -181,19 +181,23 @@ cnn_status cnn_net_check(const cnn_net *net) {
   return CNN_OK;
 }
 
-const char *cnn_net_text(cnn_net *net) {
-  text_free(&net->text);
-  text_add(&net->text, "%s", "");
+void net_write(const cnn_net *net, struct text *text) {
+  text_add(text, "%s", "");
   for (int i = 0; i < net->count; i++) {
     const struct brick *brick = &net->bricks[i];
-    text_add(&net->text, "%s", brick->class->name);
-    if (brick->named) text_add(&net->text, " name=%s", brick->name);
+    text_add(text, "%s", brick->class->name);
+    if (brick->named) text_add(text, " name=%s", brick->name);
     for (int k = 0; !net_wired_above(net, i) && k < brick->inputs; k++)
-      text_add(&net->text, "%s%s", k ? "," : " from=", net->bricks[brick->from[k]].name);
-    params_print(brick->class, brick->config, &net->text);
-    params_write(learning_params, &brick->learning, false, &net->text);
-    text_add(&net->text, "\n");
+      text_add(text, "%s%s", k ? "," : " from=", net->bricks[brick->from[k]].name);
+    params_print(brick->class, brick->config, text);
+    params_write(learning_params, &brick->learning, false, text);
+    text_add(text, "\n");
   }
+}
+
+const char *cnn_net_text(cnn_net *net) {
+  text_free(&net->text);
+  net_write(net, &net->text);
   return net->text.failed ? NULL : net->text.data;
 }
 

@@ -58,6 +58,12 @@ void net_ledger(const cnn_net *net, int i, struct ledger *ledger);
 /* As cnn_net_add(), for a line of a file. */
 cnn_status net_add_line(cnn_net *net, const char *layer, const char *config, const char *source, int line);
 
+/* Adds what cnn_net_text() gives, for those who must not change the net; text->failed where memory is out. */
+void net_write(const cnn_net *net, struct text *text);
+
+/* The most bytes that cnn_net_parse() takes. */
+enum { NET_LARGEST_TEXT = 1 << 20 };
+
 /* The index of a weight by name; CNN_E_KEY names the nearest known one. */
 cnn_status net_find_weight(const cnn_net *net, const char *name, int *index);
 

@@ -8,8 +8,6 @@
 #include "net/builtin.h"
 #include "net/net.h"
 
-enum { LARGEST_TEXT = 1 << 20 };
-
 static cnn_status too_large(const char *source) {
   return CNN_FAIL(CNN_E_FORMAT, "%s: not a network: larger than 1 MiB", source);
 }
@@ -25,7 +23,7 @@ static cnn_status parse_line(cnn_net *net, char *line, const char *source, int n
 }
 
 cnn_status cnn_net_parse(const char *text, const char *source, cnn_net **out) {
-  if (strnlen(text, LARGEST_TEXT + 1) > LARGEST_TEXT) return too_large(source);
+  if (strnlen(text, NET_LARGEST_TEXT + 1) > NET_LARGEST_TEXT) return too_large(source);
   if (strncmp(text, "\xef\xbb\xbf", 3) == 0) text += 3; /* the mark that some editors begin a file with */
   cnn_net *net = cnn_net_new();
   char *copy = mem_copy_text(text);
@@ -63,10 +61,10 @@ static cnn_status read_text(const char *path, struct text *text) {
   while (status == CNN_OK && (count = fread(buffer, 1, sizeof buffer, file)) > 0) {
     text_add_bytes(text, buffer, count);
     if (text->failed)
-      status = status_no_memory(LARGEST_TEXT, "a network's text");
+      status = status_no_memory(NET_LARGEST_TEXT, "a network's text");
     else if (memchr(buffer, 0, count))
       status = CNN_FAIL(CNN_E_FORMAT, "%s: not a network: it holds bytes that are no text", path);
-    else if (text->length > LARGEST_TEXT)
+    else if (text->length > NET_LARGEST_TEXT)
       status = too_large(path);
   }
   if (status == CNN_OK && ferror(file)) status = CNN_FAIL(CNN_E_IO, "%s: %s", path, strerror(errno));

@@ -101,6 +101,8 @@ struct cnn_plan {
   bool input_gradient; /* wanted too; set before plan_draw(), by probes of single layers */
   bool stale;          /* weights changed since the last prepare round */
   int64_t held;        /* images of the last cnn_plan_forward(), where their outputs still stand; else 0 */
+  int64_t outputs,
+      output_gradients; /* of so many images they are there to be read, where the plan keeps them */
   struct chance
       chance; /* of the next exec_gradient(): the trainer sets it; else the plan's seed and image 0 */
 

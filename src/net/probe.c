@@ -165,6 +165,11 @@ cnn_status probe_new(const char *layer, const char *words, cnn_shape in, uint64_
   return probe_new_inputs(layer, words, &in, 1, seed, threads, probe);
 }
 
+/* NaN where both are zero everywhere: it proves nothing. */
+static double relative(double difference, double norm) {
+  return norm > 0 ? sqrt(difference / norm) : difference > 0 ? INFINITY : NAN;
+}
+
 double probe_engine_error(const struct probe *p, enum probe_part part) {
   double difference = 0, norm = 0;
   for (int64_t i = 0; i < p->count[part]; i++) {
@@ -172,8 +177,7 @@ double probe_engine_error(const struct probe *p, enum probe_part part) {
     difference += d * d;
     norm += p->naive[part][i] * p->naive[part][i];
   }
-  return norm > 0 ? sqrt(difference / norm)
-                  : INFINITY; /* a gradient that is zero everywhere proves nothing */
+  return relative(difference, norm);
 }
 
 /* sum of y * dy with one input moved by h */
@@ -204,7 +208,7 @@ double probe_oracle_error(struct probe *p, enum probe_part part, int samples) {
     norm += p->naive[part][i] * p->naive[part][i];
   }
   mem_free(y);
-  return norm > 0 ? sqrt(difference / norm) : INFINITY;
+  return relative(difference, norm);
 }
 
 cnn_status cnn_gradcheck(const cnn_net *net, uint64_t seed,
@@ -231,6 +235,8 @@ cnn_status cnn_gradcheck(const cnn_net *net, uint64_t seed,
       cnn_gradcheck_row r = {.layer = brick->name, .what = probe_names[part], .count = probe->count[part]};
       r.engine = probe_engine_error(probe, part);
       if (part != PROBE_OUTPUT) r.oracle = probe_oracle_error(probe, part, samples);
+      if (isnan(r.engine)) r.engine = 0; /* behind a dead ReLU, say, a gradient of zeros is right */
+      if (isnan(r.oracle)) r.oracle = 0;
       r.ok = r.oracle < oracle_limit && r.engine < engine_limit;
       all_ok = all_ok && r.ok;
       if (row) row(context, &r);

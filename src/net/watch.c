@@ -40,9 +40,16 @@ static cnn_status find(const cnn_plan *plan, const char *layer, cnn_tensor t, in
       t.shape.n, t.shape.c, t.shape.h, t.shape.w, layer, out.c, out.h, out.w, plan->options.batch);
 }
 
+static cnn_status are_there(int64_t wanted, int64_t images, const char *what, const char *call) {
+  if (wanted <= images) return CNN_OK;
+  return CNN_FAIL(CNN_E_ARGUMENT, "%" PRId64 " images, but %s of %" PRId64 " are there: call %s before",
+                  wanted, what, images, call);
+}
+
 cnn_status cnn_plan_get_output(const cnn_plan *plan, const char *layer, cnn_tensor y) {
   int brick;
   CNN_TRY(find(plan, layer, y, &brick));
+  CNN_TRY(are_there(y.shape.n, plan->outputs, "outputs", "cnn_plan_forward()"));
   view_read(&plan->steps[brick].y, 0, y.shape.n, y.data);
   return CNN_OK;
 }
@@ -56,6 +63,7 @@ cnn_status cnn_plan_get_output_gradient(const cnn_plan *plan, const char *layer,
   int brick;
   CNN_TRY(need_gradients(plan));
   CNN_TRY(find(plan, layer, dy, &brick));
+  CNN_TRY(are_there(dy.shape.n, plan->output_gradients, "gradients", "cnn_plan_gradient()"));
   view_read(&plan->steps[brick].dy, 0, dy.shape.n, dy.data);
   return CNN_OK;
 }
@@ -69,16 +77,13 @@ cnn_status cnn_plan_backward(cnn_plan *plan, const char *layer, cnn_tensor dy) {
   int brick;
   CNN_TRY(need_gradients(plan));
   CNN_TRY(find(plan, layer, dy, &brick));
-  if (dy.shape.n > plan->held)
-    return CNN_FAIL(CNN_E_ARGUMENT,
-                    "a gradient for %" PRId64 " images, but the outputs of %" PRId64
-                    " are there: call cnn_plan_forward() before",
-                    dy.shape.n, plan->held);
+  CNN_TRY(are_there(dy.shape.n, plan->held, "outputs", "cnn_plan_forward()"));
   for (int i = 0; i < plan->net->count; i++) {
     clear(&plan->steps[i].dy, dy.shape.n);
     for (int k = 0; k < plan->steps[i].inputs; k++) clear(&plan->steps[i].dx[k], dy.shape.n);
   }
   view_write(&plan->steps[brick].dy, 0, dy.shape.n, dy.data);
   exec_backward_from(plan, dy.shape.n, brick);
+  plan->output_gradients = dy.shape.n;
   return CNN_OK;
 }

@@ -4,6 +4,8 @@
  * loss is of such) are averaged before the largest is taken. */
 #include "train/evaluate.h"
 
+#include <inttypes.h>
+
 #include "core/memory.h"
 #include "train/optimizer.h"
 
@@ -14,6 +16,7 @@ static cnn_status count_images(const cnn_dataset *data, cnn_split split, int64_t
                     split == CNN_SPLIT_TEST    ? "test"
                     : split == CNN_SPLIT_TRAIN ? "training"
                                                : "validation");
+  if (limit < 0) return CNN_FAIL(CNN_E_ARGUMENT, "limit is %" PRId64 "; it must be at least 0", limit);
   *count = limit > 0 && limit < total ? limit : total;
   return CNN_OK;
 }

@@ -4,6 +4,7 @@
  * 2017, "Accurate, large minibatch SGD", section 2.2. */
 #include "train/schedule.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -112,6 +113,7 @@ static const struct param params_one_cycle[] = {
 /* The last step up is step rise * steps - 1, as in torch's OneCycleLR. */
 static double rate_one_cycle(const union schedule_settings *s, const struct moment *m) {
   double step = m->step < m->first ? 0 : m->step - m->first, last = m->steps - m->first - 1;
+  if (last <= 0) return 1; /* a cycle of one step */
   double top = s->one_cycle.rise * (last + 1) - 1;
   if (top < 0) top = 0;
   bool up = top > 0 && step <= top;
@@ -136,7 +138,7 @@ void schedule_measured(const struct schedule *schedule, struct plateau *plateau,
   const union schedule_settings *s = &schedule->settings;
   if (!schedule_is_plateau(schedule)) return;
   plateau->waited++;
-  if (!plateau->seen || measure < plateau->best * (1 - s->plateau.threshold)) {
+  if (!plateau->seen || isnan(plateau->best) || measure < plateau->best * (1 - s->plateau.threshold)) {
     plateau->best = measure;
     plateau->seen = true;
     plateau->waited = 0;

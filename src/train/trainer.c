@@ -97,6 +97,20 @@ static cnn_status set_up(cnn_trainer *t) {
   return settings_write(t);
 }
 
+/* A run that cannot begin leaves the plan as it was. */
+static cnn_status begin(cnn_trainer *t) {
+  struct input before;
+  CNN_TRY(input_copy(t->plan, &before));
+  cnn_status status = set_up(t);
+  if (status != CNN_OK) {
+    struct input made = t->plan->input;
+    t->plan->input = before;
+    before = made;
+  }
+  input_free(&before);
+  return status;
+}
+
 cnn_status cnn_trainer_new(cnn_plan *plan, const cnn_dataset *data, const cnn_train_options *options,
                            cnn_trainer **trainer) {
   cnn_trainer *t = mem_zeroed(1, sizeof *t);
@@ -104,7 +118,7 @@ cnn_status cnn_trainer_new(cnn_plan *plan, const cnn_dataset *data, const cnn_tr
   t->plan = plan;
   t->data = data;
   t->options = options ? *options : cnn_train_defaults();
-  cnn_status status = set_up(t);
+  cnn_status status = begin(t);
   if (status == CNN_OK)
     *trainer = t;
   else
@@ -375,6 +389,6 @@ static cnn_status run(cnn_trainer *t) {
 
 cnn_status cnn_trainer_run(cnn_trainer *t) {
   cnn_status status = run(t);
-  if (status != CNN_E_NUMERIC || t->found.epoch) show_result(t);
+  show_result(t);
   return status;
 }

@@ -352,7 +352,8 @@ static void ascent_refuses(void **state) {
                "channel 3 of 'd', which has 3: 0 to 2");
   assert_fails(CNN_E_ARGUMENT, cnn_ascend(seeing, "f", &channel, NULL, image, NULL), "CNN_TRAIN");
   assert_fails(CNN_E_ARGUMENT, cnn_ascend(plain, "f", &channel, NULL, image, NULL), "`keep`");
-  assert_fails(CNN_E_KEY, cnn_ascend(plan, "g", &channel, NULL, image, NULL), "did you mean");
+  assert_fails(CNN_E_KEY, cnn_ascend(plan, "g", &channel, NULL, image, NULL),
+               "no layer is named 'g'; `cnn summary` lists them");
   assert_fails(CNN_E_SHAPE, cnn_ascend(plan, "f", &channel, NULL, (cnn_tensor){x, {1, 1, 6, 5}}, NULL),
                "the network's input is 2x6x5");
   options.rate = 0;

@@ -78,7 +78,7 @@ static void mistakes(void **state) {
       {INPUT "relu from=a,input1", CNN_E_ARGUMENT, "t:3: relu: it takes 1 input, not 2; name them in from="},
       {INPUT "add from=a,,a", CNN_E_ARGUMENT, "t:3: add: from=: a name is empty; write from=a,b"},
       {INPUT "add from=a,a,", CNN_E_ARGUMENT, "t:3: add: from=: a name is empty; write from=a,b"},
-      {INPUT "add from=", CNN_E_ARGUMENT, "t:3: add: 'from=' is not of the form key=value"},
+      {INPUT "add from=", CNN_E_ARGUMENT, "t:3: add: 'from=' is not of the form key=value, without blanks"},
       {INPUT "add from=a,a from=a,a", CNN_E_KEY, "t:3: add: key 'from' is given twice"},
       {INPUT "add from=a,0123456789012345678901234567890123456789012345678901234567890123", CNN_E_ARGUMENT,
        "t:3: add: from=01234567890123456789... is longer than 63 characters"},

@@ -204,6 +204,24 @@ static void average(void **state) {
   run_free(&run);
 }
 
+/* A run that diverges leaves the average in the plan too, as one that ends. */
+static void average_after_a_failure(void **state) {
+  (void)state;
+  cnn_train_options o = train_options();
+  o.optimizer = "sgd";
+  o.lr = 1e6;
+  o.ema = 0.9;
+  o.epochs = 100;
+  cnn_plan_options plan = plan_options();
+  plan.loss = CNN_LOSS_MEAN_SQUARED_ERROR;
+  struct training_run run = new_run("input shape=1x8x8\naffine units=5\n", plan, o);
+  assert_int_equal(cnn_trainer_run(run.trainer), CNN_E_NUMERIC);
+  const float *shown = run.plan->weights, *average = run.trainer->updater.average;
+  for (int64_t i = 0; i < run.plan->range; i++)
+    assert_true(shown[i] == average[i] || (isnan(shown[i]) && isnan(average[i])));
+  run_free(&run);
+}
+
 static void smoothed_loss(void **state) {
   (void)state;
   cnn_train_options o = train_options();
@@ -473,6 +491,7 @@ int main(void) {
       cmocka_unit_test(rates_of_layers),
       cmocka_unit_test(keys_of_layers),
       cmocka_unit_test(average),
+      cmocka_unit_test(average_after_a_failure),
       cmocka_unit_test(smoothed_loss),
       cmocka_unit_test(images_held_back),
       cmocka_unit_test(trains_on_the_others),

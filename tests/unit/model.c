@@ -217,6 +217,13 @@ static void test_saving_what_cannot_be(void **state) {
   assert_int_equal(cnn_plan_set_weight(saved.plan, "affine1.bias", bias, 3), CNN_OK);
   assert_int_equal(cnn_model_save(saved.path, saved.plan, NULL), CNN_E_NUMERIC);
   assert_why("'affine1.bias' holds nan at element 2");
+  cnn_net *net = new_net("input shape=1x2x2\nbatchnorm\naffine units=2\n");
+  cnn_plan *plan = new_plan(net, 1);
+  assert_int_equal(cnn_plan_set_weight(plan, "batchnorm1.running_var", &(float){-1}, 1), CNN_OK);
+  assert_int_equal(cnn_model_save(saved.path, plan, NULL), CNN_E_NUMERIC);
+  assert_why("no variance is below 0");
+  cnn_plan_free(plan);
+  cnn_net_free(net);
 
   size_t after;
   char *bytes = get_bytes(saved.path, &after);
@@ -364,6 +371,85 @@ static void test_apply_elsewhere(void **state) {
   assert_int_equal(cnn_model_apply(model, NULL), CNN_E_ARGUMENT);
   assert_int_equal(cnn_model_apply(NULL, saved.plan), CNN_E_ARGUMENT);
   cnn_model_free(model);
+  done(saved);
+}
+
+/* A text that the net gave stays where it is when a plan of it is saved. */
+static void test_saving_leaves_the_net(void **state) {
+  (void)state;
+  cnn_net *net = new_net("input shape=1x2x2\naffine units=2\n");
+  cnn_plan *plan = new_plan(net, 1);
+  struct saved saved = save_one();
+  const char *text = cnn_net_text(net);
+  assert_int_equal(cnn_model_save(saved.path, plan, NULL), CNN_OK);
+  assert_string_equal(text, "input shape=1x2x2\naffine units=2\n"); /* freed, where ASan looks */
+  cnn_plan_free(plan);
+  cnn_net_free(net);
+  done(saved);
+}
+
+/* What would be too long to be loaded again is not saved. */
+static void test_a_network_too_long_to_load(void **state) {
+  (void)state;
+  char words[1024];
+  cnn_net *net = new_net("input shape=1x1x1\nrelu name=a\n"), *again = NULL;
+  for (int i = 0; i < 2000; i++) {
+    int length = snprintf(words, sizeof words, "name=%063d from=", i);
+    for (int k = 0; k < 8; k++)
+      length += i ? snprintf(words + length, sizeof words - (size_t)length, "%s%063d", k ? "," : "", i - 1)
+                  : snprintf(words + length, sizeof words - (size_t)length, "%sa", k ? "," : "");
+    assert_int_equal(cnn_net_add(net, "add", words), CNN_OK);
+  }
+  cnn_plan *plan = new_plan(net, 1);
+  struct saved saved = save_one();
+  size_t before, after;
+  char *old = get_bytes(saved.path, &before);
+  assert_int_equal(cnn_net_parse(cnn_net_text(net), "t", &again), CNN_E_FORMAT);
+  assert_int_equal(cnn_model_save(saved.path, plan, NULL), CNN_E_ARGUMENT);
+  assert_why("longer than 1048576 bytes");
+  char *now = get_bytes(saved.path, &after);
+  assert_int_equal(before, after);
+  assert_memory_equal(old, now, before);
+  free(old);
+  free(now);
+  cnn_plan_free(plan);
+  cnn_net_free(net);
+  done(saved);
+}
+
+/* The same shapes of weights, but other channels: the normalisation does not fit, and what there is stays. */
+static void test_apply_to_other_channels(void **state) {
+  (void)state;
+  static const char *const how[] = {"channel", "mean-image"};
+  cnn_net *one = new_net("input shape=1x2x2\nconv filters=4 kernel=1\naffine units=2\n"),
+          *four = new_net("input shape=4x2x2\nconv filters=4 kernel=1 groups=4\naffine units=2\n");
+  cnn_plan *grey = new_plan(one, 1), *plan = new_plan(four, 1);
+  cnn_dataset *grey_data, *data;
+  assert_int_equal(cnn_dataset_random((cnn_shape){10, 1, 2, 2}, 2, 2, 1, &grey_data), CNN_OK);
+  assert_int_equal(cnn_dataset_random((cnn_shape){10, 4, 2, 2}, 2, 2, 1, &data), CNN_OK);
+  assert_int_equal(cnn_plan_normalize(plan, data, 0, "channel"), CNN_OK);
+  struct saved saved = save_one();
+  float x[16], before[2], after[2];
+  for (int i = 0; i < 16; i++) x[i] = (float)i / 16;
+  cnn_tensor image = {x, {1, 4, 2, 2}};
+  assert_int_equal(cnn_plan_forward(plan, image, (cnn_tensor){before, {1, 2, 1, 1}}), CNN_OK);
+  for (int i = 0; i < 2; i++) {
+    cnn_model *model = NULL;
+    assert_int_equal(cnn_plan_normalize(grey, grey_data, 0, how[i]), CNN_OK);
+    assert_int_equal(cnn_model_save(saved.path, grey, NULL), CNN_OK);
+    assert_int_equal(cnn_model_load(saved.path, &model), CNN_OK);
+    assert_int_equal(cnn_model_apply(model, plan), CNN_E_SHAPE);
+    assert_why("the plan's network takes 4x2x2");
+    assert_int_equal(cnn_plan_forward(plan, image, (cnn_tensor){after, {1, 2, 1, 1}}), CNN_OK);
+    assert_memory_equal(before, after, sizeof before);
+    cnn_model_free(model);
+  }
+  cnn_dataset_free(grey_data);
+  cnn_dataset_free(data);
+  cnn_plan_free(grey);
+  cnn_plan_free(plan);
+  cnn_net_free(one);
+  cnn_net_free(four);
   done(saved);
 }
 
@@ -579,6 +665,9 @@ int main(void) {
       cmocka_unit_test(test_wrong_tensors),
       cmocka_unit_test(test_a_type_that_is_not_read),
       cmocka_unit_test(test_apply_elsewhere),
+      cmocka_unit_test(test_saving_leaves_the_net),
+      cmocka_unit_test(test_a_network_too_long_to_load),
+      cmocka_unit_test(test_apply_to_other_channels),
       cmocka_unit_test(test_every_truncation),
       cmocka_unit_test(test_random_changes),
       cmocka_unit_test(test_memory_out),

@@ -232,7 +232,7 @@ static void mistakes(void **state) {
       {"", CNN_E_ARGUMENT, "t: the network has no layers; it needs an input and one layer at least"},
       {"# nothing\n", CNN_E_ARGUMENT,
        "t: the network has no layers; it needs an input and one layer at least"},
-      {INPUT, CNN_E_ARGUMENT, "t: the network has no layers; it needs an input and one layer at least"},
+      {INPUT, CNN_E_ARGUMENT, "t: the network has only an input; it needs an input and one layer at least"},
       {INPUT "cnov filters=1 kernel=3", CNN_E_KEY, "t:2: unknown layer 'cnov'; did you mean 'conv'?"},
       {INPUT "\n\nabcdefgh", CNN_E_KEY, "t:4: unknown layer 'abcdefgh'; `cnn layers` lists them"},
       {INPUT "Conv filters=1 kernel=3", CNN_E_KEY, "t:2: unknown layer 'Conv'; did you mean 'conv'?"},
@@ -250,7 +250,7 @@ static void mistakes(void **state) {
       {INPUT "affine units=16777217", CNN_E_ARGUMENT,
        "t:2: affine: units=16777217 is out of range: it must be 1 to 16777216"},
       {INPUT "affine units=99999999999999999999", CNN_E_ARGUMENT,
-       "t:2: affine: units=99999999999999999999: an integer wanted"},
+       "t:2: affine: units=99999999999999999999 is out of range: it must be 1 to 16777216"},
       {INPUT "affine units=3.0", CNN_E_ARGUMENT, "t:2: affine: units=3.0: an integer wanted"},
       {INPUT "affine units=3x4", CNN_E_ARGUMENT, "t:2: affine: units=3x4: an integer wanted"},
       {INPUT "affine units", CNN_E_ARGUMENT, "t:2: affine: 'units' is not of the form key=value"},
@@ -307,6 +307,10 @@ static void mistakes(void **state) {
        "or pad larger"},
       {INPUT "conv filters=2 kernel=3 groups=2", CNN_E_SHAPE,
        "t:2: conv: groups=2 does not divide the 1 input channels"},
+      {"input shape=1x128x128\nconv filters=1 kernel=128 pad=127", CNN_E_SHAPE,
+       "t:2: conv: filters of 128x128 with pad=127x127 meet 1x128x128 in too many ways: 268435456 taps, at "
+       "most "
+       "67108864; make filters or padding smaller"},
       {INPUT "maxpool kernel=2 pad=2", CNN_E_SHAPE,
        "t:2: maxpool: pad 2 leaves windows of kernel 2 empty; make it smaller than the kernel"},
       {INPUT "\x01\x02\x1b[31m", CNN_E_KEY, "t:2: unknown layer '???[31m'; `cnn layers` lists them"},
@@ -400,12 +404,14 @@ static void files(void **state) {
   assert_string_equal(cnn_why(), expected);
   put_bytes(path, "input shape=1x4x4\nrelo", 22);
   assert_int_equal(cnn_net_load(path, &net), CNN_E_KEY);
-  assert_string_equal(cnn_why(), "small.net:2: unknown layer 'relo'; did you mean 'relu'?");
+  snprintf(expected, sizeof expected, "%s:2: unknown layer 'relo'; did you mean 'relu'?", path);
+  assert_string_equal(cnn_why(), expected);
   put_bytes(path, "", 0);
   assert_int_equal(cnn_net_load(path, &net), CNN_E_ARGUMENT);
   put_bytes(path, "\x89PNG\r\n\x1a\n", 8);
   assert_int_equal(cnn_net_load(path, &net), CNN_E_KEY);
-  assert_string_equal(cnn_why(), "small.net:1: unknown layer '?PNG'; `cnn layers` lists them");
+  snprintf(expected, sizeof expected, "%s:1: unknown layer '?PNG'; `cnn layers` lists them", path);
+  assert_string_equal(cnn_why(), expected);
 
   enum { LARGE = 3 << 20 };
   char *large = malloc(LARGE + 1);

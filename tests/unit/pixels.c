@@ -338,8 +338,11 @@ static void test_what_does_not_fit(void **state) {
     cnn_plan *plan = plan_of(cases[i].net, CNN_TRAIN, 1, &net);
     cnn_trainer *trainer = NULL;
     cnn_train_options options = settings(cases[i].augment, cases[i].normalize);
+    cnn_shape before = cnn_plan_image(plan);
     assert_int_equal(cnn_trainer_new(plan, data, &options, &trainer), cases[i].status);
     assert_why(cases[i].why);
+    assert_int_equal(cnn_plan_image(plan).h, before.h); /* the plan is as it was */
+    assert_int_equal(cnn_plan_image(plan).w, before.w);
     free_plan(plan, net);
   }
 }

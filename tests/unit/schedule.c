@@ -83,7 +83,9 @@ static void one_cycle_meets_its_ends(void **state) {
   schedule = read("one-cycle rise=1", 0, 1, 10);
   assert_true(schedule_factor(&schedule, 9) == 1);
   schedule = read("one-cycle rise=0", 0, 1, 1);
-  assert_true(isfinite(schedule_factor(&schedule, 0)));
+  assert_true(schedule_factor(&schedule, 0) == 1);
+  schedule = read("one-cycle", 1, 1, 10);
+  assert_true(schedule_factor(&schedule, 9) == 1); /* all is warm-up */
 }
 
 static void plateau(void **state) {
@@ -97,6 +99,9 @@ static void plateau(void **state) {
     if (p.factor != factors[i])
       fail_msg("after measure %d the factor is %g, not %g", i, p.factor, factors[i]);
   }
+  p = (struct plateau){.factor = 1}; /* the first number is better than none */
+  for (int i = 0; i < 9; i++) schedule_measured(&schedule, &p, i ? 1.0 / i : (double)NAN);
+  assert_true(p.factor == 1);
   schedule = read("constant", 0, 9, 1);
   p = (struct plateau){.factor = 1};
   for (int i = 0; i < 20; i++) schedule_measured(&schedule, &p, 1);

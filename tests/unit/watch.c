@@ -234,6 +234,7 @@ static void refusals(void **state) {
            *seeing = keeping(net, inference(2));
   cnn_tensor t = output_of(kept, "f2", 2);
   assert_fails(CNN_E_ARGUMENT, cnn_plan_get_output(plain, "f2", t), "make it with `keep`");
+  assert_fails(CNN_E_ARGUMENT, cnn_plan_get_output(kept, "f2", t), "outputs of 0 are there");
   assert_fails(CNN_E_KEY, cnn_plan_get_output(kept, "f3", t), "did you mean 'f");
   assert_fails(CNN_E_SHAPE, cnn_plan_get_output(kept, "f1", t), "which is 20x1x1");
   assert_fails(CNN_E_ARGUMENT, cnn_plan_get_output_gradient(seeing, "f2", t), "CNN_TRAIN");

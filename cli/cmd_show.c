@@ -100,7 +100,7 @@ static void check(const char *command, const struct kind *kind, const struct com
   if (show->image && (given(line, "index") || given(line, "split")))
     usage_error(command, "--index and --split are of --data; '%s' is one image", show->image);
   if (kind->needs == DATA && !show->data)
-    usage_error(command, "--data DATA is missing: data set's name, IDX files or folder of images");
+    usage_error(command, "--data DATA is missing: data set's name, IDX or CIFAR files, or folder of images");
   refuse_others(command, kind, line);
   if (show->layer && show->filter) usage_error(command, "--layer and --filter: give one of them");
   if (kind->run == show_excite) check_excite(command, line, show);
@@ -114,7 +114,8 @@ int cmd_show(int argc, char **argv) {
   int64_t seed = (int64_t)show.ascent.seed;
   const struct option_row rows[] = {
       ROW_FILE_TO_WRITE("out", &show.out, "KIND.png, net.svg; none for tables", "the picture to write"),
-      ROW_WORD("data", "DATA", &show.data, "none", "data set's name, IDX files or folder of images"),
+      ROW_WORD("data", "DATA", &show.data, "none",
+               "data set's name, IDX or CIFAR files, or folder of images"),
       ROW_CHOICE("split", "SPLIT", &show.split, splits, "images of it to use"),
       ROW_WHOLE("index", "N", &show.index, 0, 1e15, NULL, "the image of it to show, where no file is given"),
       ROW_SWITCH("invert", &show.invert, "swap black and white: for dark digits on white paper"),

@@ -52,7 +52,7 @@ static void print_help(void) {
   for (int i = 0; i < COMMANDS; i++) printf("  %-11s%s\n", commands[i].name, commands[i].summary);
   printf("\n");
   print_names("Networks:  ", cnn_net_builtin, "or a .net file");
-  print_names("Data sets: ", data_name, "or IDX files, or a folder of images");
+  print_names("Data sets: ", data_name, "or IDX files, CIFAR's, or a folder of images");
   printf("\n`cnn COMMAND --help' or `cnn help COMMAND' tells more; `cnn --version' prints the version.\n");
 }
 

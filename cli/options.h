@@ -132,10 +132,10 @@ const char *const *optimizer_names(void);
   { .name = 0 }
 
 /* Rows that several commands have. */
-#define ROW_DATA(target)                                                                          \
-  {                                                                                               \
-    .name = "data", .argument = "DATA", .help = "data set's name, IDX files or folder of images", \
-    .kind = OPTION_WORD, .value = (target), .required = true                                      \
+#define ROW_DATA(target)                                                                                    \
+  {                                                                                                         \
+    .name = "data", .argument = "DATA", .help = "data set's name, IDX or CIFAR files, or folder of images", \
+    .kind = OPTION_WORD, .value = (target), .required = true                                                \
   }
 #define ROW_THREADS(target) \
   ROW_WHOLE("threads", "N", target, 1, 256, "one for each processor", "threads to compute on")

@@ -178,7 +178,7 @@ static bool has_color(const struct progress *progress) {
 
 static void draw_plot(struct progress *progress) {
   int points = (int)progress->last.epoch - !progress->last.epoch_end, epochs = (int)progress->epochs;
-  struct plot plots[2] = {{"loss",
+  struct plot plots[2] = {{"loss, log",
                            {{"training", curve(progress, TRAINING_LOSS)},
                             {"validation", curve(progress, VALIDATION_LOSS)},
                             {"test", curve(progress, TEST_LOSS)}},

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "messages.h"
+
 enum { GAP = 2, TILE = 64 /* pixels that a tile should have at least */ };
 
 struct canvas {
@@ -76,6 +78,9 @@ cnn_status sheet_write(const struct sheet *sheet) {
   cnn_status status = cnn_augment_image(sheet->augment, sheet->input, &parsed);
   if (sheet->input.c) options.image = parsed;
   if (status == CNN_OK) status = cnn_dataset_open(sheet->source, &options, &data);
+  if (status == CNN_OK && sheet->input.c && cnn_dataset_image(data).c != sheet->input.c)
+    exit(fail_with("--image has %lld channels, the images of '%s' have %lld", (long long)sheet->input.c,
+                   sheet->source, (long long)cnn_dataset_image(data).c));
   if (status == CNN_OK)
     status = cnn_augmenter_new(sheet->augment, data, sheet->input.h, sheet->input.w, &augmenter);
   if (status == CNN_OK) status = draw_sheet(sheet, data, augmenter);

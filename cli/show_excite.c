@@ -146,7 +146,7 @@ static void draw_words(cnn_picture *sheet, double response, const char *words, i
   char text[160];
   int digits = 3;
   do {
-    snprintf(text, sizeof text, "%.*g", digits, response);
+    snprintf(text, sizeof text, digits > 1 ? "%#.*g" : "%.*g", digits, response);
   } while (cnn_text_width(text) > wide && digits-- > 1);
   snprintf(text + strlen(text), sizeof text - strlen(text), " %s", words);
   if (cnn_text_width(text) > wide) text[wide / CNN_TEXT_WIDTH] = '\0';

@@ -221,7 +221,7 @@ check 'train --no-save' 0 '^model +not saved' '' train small.net --data $data --
 [[ ! -e small.safetensors ]]
 report 'train --no-save saves nothing' $?
 check 'train --limit --eval-train' 0 '^epoch 1/1 .* train [0-9.]+ %.*test' '' train small.net --data $data --epochs 1 --limit 30 --eval-train 10 --no-save
-LC_ALL=C check 'train --plot, piped: once, in the end' 0 '^ *loss  o training  x test *accuracy, %  o training' '' train small.net --data $data --epochs 3 --plot --no-save
+LC_ALL=C check 'train --plot, piped: once, in the end' 0 '^ *loss, log  o training  x test *accuracy, %  o training' '' train small.net --data $data --epochs 3 --plot --no-save
 [[ $(grep -c '^ *epoch 1 .* 3 *epoch 1 .* 3$' out) == 1 ]] && ! grep -q $'\033' out && ! grep -qP '[^\x00-\x7f]' out
 report 'train --plot: ASCII without colours' $?
 check 'train --eval-train none' 0 '^epoch 1/1 .*%  test' '' train small.net --data $data --epochs 1 --eval-train none --no-save

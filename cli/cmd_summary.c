@@ -60,18 +60,30 @@ static void print_inputs(const cnn_net *net, int index, const cnn_layer_info *la
   }
 }
 
+/* The longest name and the longest kind, at least as long as they were given. */
+static void find_widths(const cnn_net *net, int *name, int *kind) {
+  cnn_layer_info layer;
+  for (int i = 0; i < cnn_net_layer_count(net); i++) {
+    if (cnn_net_layer(net, i, &layer) != CNN_OK) continue;
+    if ((int)strlen(layer.name) > *name) *name = (int)strlen(layer.name);
+    if ((int)strlen(layer.kind) > *kind) *kind = (int)strlen(layer.kind);
+  }
+}
+
 static void print_layers(const struct summary *summary) {
   char text[TEXT_SIZE];
-  printf("%-12s %-9s %14s %13s %15s\n", "layer", "kind", "output", "parameters", "multiply-adds");
+  int name = 12, kind = 9;
+  find_widths(summary->net, &name, &kind);
+  printf("%-*s %-*s %14s %13s %15s\n", name, "layer", kind, "kind", "output", "parameters", "multiply-adds");
   for (int i = 0; i < cnn_net_layer_count(summary->net); i++) {
     cnn_layer_info layer;
     if (cnn_net_layer(summary->net, i, &layer) != CNN_OK) continue;
-    printf("%-12s %-9s %14s %13lld %15lld", layer.name, layer.kind, shape_text(layer.out, text),
+    printf("%-*s %-*s %14s %13lld %15lld", name, layer.name, kind, layer.kind, shape_text(layer.out, text),
            (long long)layer.parameters, (long long)layer.multiply_adds);
     print_inputs(summary->net, i, &layer);
     printf("\n");
   }
-  printf("%-12s %-9s %14s %13lld %15lld\n", "total", "", "", (long long)summary->parameters,
+  printf("%-*s %-*s %14s %13lld %15lld\n", name, "total", kind, "", "", (long long)summary->parameters,
          (long long)summary->multiply_adds);
 }
 

@@ -14,7 +14,16 @@
 #include "show.h"
 #include "source.h"
 
-enum { ROW = 76, BOX_HEIGHT = 44, BOX_WIDTH = 230, LANE = 14, EDGE = 20, BLOCKS = 120, WORDS = 190 };
+enum {
+  ROW = 76,
+  BOX_HEIGHT = 44,
+  BOX_WIDTH = 230,
+  LANE = 14,
+  EDGE = 20,
+  BLOCKS = 120,
+  WORDS = 190,
+  LONGEST_NAME = 29 /* that fits a box */
+};
 
 struct drawing {
   FILE *file;
@@ -89,6 +98,7 @@ static void draw_box(const struct drawing *d, int i) {
   describe(d, layer, about, sizeof about);
   bool counted = strncmp(layer->name, layer->kind, strlen(layer->kind)) == 0;
   snprintf(name, sizeof name, "%.60s%s%s", layer->name, counted ? "" : ": ", counted ? "" : layer->kind);
+  if (strlen(name) > LONGEST_NAME) strcpy(name + LONGEST_NAME - 3, "...");
   words(d, d->box_left + BOX_WIDTH / 2.0, y + (about[0] ? 18 : 27), "name", name);
   if (about[0]) words(d, d->box_left + BOX_WIDTH / 2.0, y + 35, "about", about);
 }

@@ -56,12 +56,16 @@ struct meeting {
   struct range j;
 };
 
+static inline void stay_inside(struct meeting *m, int64_t outputs) {
+  m->j.from = m->last < outputs ? 0 : m->last - outputs + 1;
+  m->j.to = m->all < m->last + 1 ? m->all : m->last + 1;
+}
+
 static inline struct meeting taps_at(int64_t i, int64_t filter, int64_t stride, int64_t pad,
                                      int64_t outputs) {
   struct meeting m = {.first = (i + pad) % stride, .last = (i + pad) / stride};
   m.all = m.first < filter ? (filter - m.first - 1) / stride + 1 : 0;
-  m.j.from = m.last < outputs ? 0 : m.last - outputs + 1;
-  m.j.to = m.all < m.last + 1 ? m.all : m.last + 1;
+  stay_inside(&m, outputs);
   return m;
 }
 
@@ -85,9 +89,9 @@ static void kernel_depthwise_backward(const struct window *p, float *dx, const f
                                       const float *weight) {
   for (int64_t h = 0; h < p->h; h++) {
     struct meeting rows = taps_at(h, p->fh, p->stride_h, p->pad_h, p->oh);
-    for (int64_t phase = 0; phase < p->stride_w; phase++)
+    for (int64_t phase = 0; phase < p->stride_w; phase++) {
+      struct meeting columns = taps_at(phase, p->fw, p->stride_w, p->pad_w, p->ow);
       for (int64_t w = phase, count; w < p->w; w += count * p->stride_w) {
-        struct meeting columns = taps_at(w, p->fw, p->stride_w, p->pad_w, p->ow);
         float *to = dx + h * p->x_row + w * BLOCK;
         bool whole = columns.last >= columns.all - 1 && columns.last + DEPTHWISE_TILE <= p->ow &&
                      w + (DEPTHWISE_TILE - 1) * p->stride_w < p->w;
@@ -97,7 +101,10 @@ static void kernel_depthwise_backward(const struct window *p, float *dx, const f
             depthwise_back(p, DEPTHWISE_TILE, rows, columns, to + i, dy + i, weight + i);
           else
             depthwise_back(p, 1, rows, columns, to + i, dy + i, weight + i);
+        columns.last += count; /* one division for all of them */
+        stay_inside(&columns, p->ow);
       }
+    }
   }
 }
 
@@ -123,37 +130,45 @@ static inline struct range depthwise_outputs(const struct window *p, int64_t fw)
   return (struct range){from < to ? from : to, to};
 }
 
-/* dw += the sum over positions of x * dy, row by row: of three taps at once where all of them meet. */
-static void kernel_depthwise_weights(const struct window *p, float *dw, const float *x, const float *dy) {
+/* Taps fw .. fw + taps - 1 (1 or 3) of every row of the filter: each over the outputs that it meets, `all` of
+ * which they meet together. */
+static inline void depthwise_taps(const struct window *p, int64_t fw, int taps, const struct range *each,
+                                  struct range all, float *dw, const float *x, const float *dy) {
   for (int64_t oh = 0; oh < p->oh; oh++) {
     struct range rows = inside(oh, p->fh, p->stride_h, p->pad_h, p->h);
     const float *gradient = dy + oh * p->y_row;
-    for (int64_t fh = rows.from; fh < rows.to; fh++)
-      for (int64_t fw = 0, taps; fw < p->fw; fw += taps) {
-        taps = p->fw - fw < 3 ? 1 : 3;
-        const float *from = x + (oh * p->stride_h - p->pad_h + fh) * p->x_row + (fw - p->pad_w) * BLOCK;
-        float *to = dw + (fh * p->fw + fw) * BLOCK;
-        struct range each[3] = {{0}}, all = {0, p->ow};
+    for (int64_t fh = rows.from; fh < rows.to; fh++) {
+      const float *from = x + (oh * p->stride_h - p->pad_h + fh) * p->x_row + (fw - p->pad_w) * BLOCK;
+      float *to = dw + (fh * p->fw + fw) * BLOCK;
+      for (int i = 0; i < BLOCK; i += VL) {
         for (int k = 0; k < taps; k++) {
-          each[k] = depthwise_outputs(p, fw + k);
-          if (each[k].from > all.from) all.from = each[k].from;
-          if (each[k].to < all.to) all.to = each[k].to;
+          struct range lead = {each[k].from, each[k].to < all.from ? each[k].to : all.from};
+          depthwise_sum(p, 1, lead, to + k * BLOCK + i, from + k * BLOCK + i, gradient + i);
         }
-        if (all.to < all.from) all.to = all.from;
-        for (int i = 0; i < BLOCK; i += VL) {
-          for (int k = 0; k < taps; k++) {
-            struct range lead = {each[k].from, each[k].to < all.from ? each[k].to : all.from};
-            depthwise_sum(p, 1, lead, to + k * BLOCK + i, from + k * BLOCK + i, gradient + i);
-          }
-          if (taps == 3)
-            depthwise_sum(p, 3, all, to + i, from + i, gradient + i);
-          else
-            depthwise_sum(p, 1, all, to + i, from + i, gradient + i);
-          for (int k = 0; k < taps; k++) {
-            struct range rest = {each[k].from > all.to ? each[k].from : all.to, each[k].to};
-            depthwise_sum(p, 1, rest, to + k * BLOCK + i, from + k * BLOCK + i, gradient + i);
-          }
+        if (taps == 3)
+          depthwise_sum(p, 3, all, to + i, from + i, gradient + i);
+        else
+          depthwise_sum(p, 1, all, to + i, from + i, gradient + i);
+        for (int k = 0; k < taps; k++) {
+          struct range rest = {each[k].from > all.to ? each[k].from : all.to, each[k].to};
+          depthwise_sum(p, 1, rest, to + k * BLOCK + i, from + k * BLOCK + i, gradient + i);
         }
       }
+    }
+  }
+}
+
+/* dw += the sum over positions of x * dy, row by row: of three taps at once where all of them meet. */
+static void kernel_depthwise_weights(const struct window *p, float *dw, const float *x, const float *dy) {
+  for (int64_t fw = 0, taps; fw < p->fw; fw += taps) {
+    struct range each[3] = {{0}}, all = {0, p->ow};
+    taps = p->fw - fw < 3 ? 1 : 3;
+    for (int k = 0; k < taps; k++) {
+      each[k] = depthwise_outputs(p, fw + k);
+      if (each[k].from > all.from) all.from = each[k].from;
+      if (each[k].to < all.to) all.to = each[k].to;
+    }
+    if (all.to < all.from) all.to = all.from;
+    depthwise_taps(p, fw, (int)taps, each, all, dw, x, dy);
   }
 }

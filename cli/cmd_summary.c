@@ -157,11 +157,11 @@ static void print_json(const struct summary *summary) {
 
 int cmd_summary(int argc, char **argv) {
   struct summary summary = {.batch = 100, .optimizer = cnn_train_defaults().optimizer};
-  bool json = false;
+  bool json = false, text = false;
   const struct option_row rows[] = {
       ROW_WHOLE("batch", "N", &summary.batch, 1, LARGEST_BATCH, NULL, "images in a mini-batch"),
       ROW_CHOICE("optimizer", "NAME", &summary.optimizer, optimizer_names(), "optimiser"), ROW_JSON(&json),
-      ROW_END};
+      ROW_SWITCH("text", &text, "print the network as a .net file has it, only"), ROW_END};
   struct command_line line = {
       .words = "NET|MODEL",
       .least = 1,
@@ -173,8 +173,10 @@ int cmd_summary(int argc, char **argv) {
           "inference and for training.",
       .after =
           "NET is a built-in network or a .net file, MODEL a file written by cnn train.\n\n"
-          "Example:\n  cnn summary simple-conv-net --batch 100\n"};
+          "Examples:\n  cnn summary simple-conv-net --batch 100\n"
+          "  cnn summary lenet --text >mine.net\n"};
   command_line_parse(&line, argc, argv);
+  if (json && text) usage_error(argv[0], "--json and --text exclude each other");
 
   struct source source = {0};
   summary.name = line.word[0];
@@ -184,6 +186,10 @@ int cmd_summary(int argc, char **argv) {
   int result = EXIT_SUCCESS;
   if (status != CNN_OK) {
     result = fail();
+  } else if (text) {
+    const char *words = source.model ? cnn_model_text(source.model) : cnn_net_text(source.owned);
+    result = words ? EXIT_SUCCESS : fail_with("out of memory for the network's text");
+    if (words) fputs(words, stdout);
   } else if (json) {
     print_json(&summary);
   } else {

@@ -130,11 +130,18 @@ def mnist_fast():
                          nn.Linear(288, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
+def wide(channels, filters, pad):
+    return [nn.Conv2d(channels, filters, 3, padding=pad, bias=False), nn.BatchNorm2d(filters), nn.ReLU()]
+
+
 def mnist_record():
-    def wide(channels, filters, pad):
-        return [nn.Conv2d(channels, filters, 3, padding=pad, bias=False), nn.BatchNorm2d(filters), nn.ReLU()]
     return nn.Sequential(*pooled(1, 32, 5, 2), *wide(32, 64, 1), *pooled(64, 64, 3, 2), *wide(64, 128, 1),
                          *wide(128, 128, 0), nn.Dropout(0.3), nn.Flatten(), nn.Linear(1152, 10))
+
+
+def fashion():
+    return nn.Sequential(*wide(1, 32, 0), *pooled(32, 32, 3, 2), *wide(32, 64, 1), *pooled(64, 64, 3, 2),
+                         *wide(64, 128, 1), *wide(128, 128, 0), nn.Dropout(0.3), nn.Flatten(), nn.Linear(1152, 10))
 
 
 def classifier():
@@ -172,6 +179,7 @@ NETS = {
     "mobile": (mobile, (3, 32, 32), 10, "momentum"),
     "mnist-fast": (mnist_fast, (1, 28, 28), 10, "adam"),
     "mnist-record": (mnist_record, (1, 28, 28), 10, "adam"),
+    "fashion": (fashion, (1, 28, 28), 10, "adam"),
     "alexnet": (alexnet, (3, 227, 227), 1000, "momentum"),
     "alexnet-torchvision": (alexnet_torchvision, (3, 224, 224), 1000, "momentum"),
 }

@@ -75,7 +75,8 @@ static void built_in_sizes(void **state) {
               {"alexnet-torchvision", 61100840, 714188480},
               {"resnet20", 272474, 40813184},
               {"mnist-fast", 24250, 415360},
-              {"mnist-record", 289642, 9983232}};
+              {"mnist-record", 289642, 9983232},
+              {"fashion", 298410, 15025536}};
   enum { NETS = sizeof nets / sizeof *nets };
   int count = 0;
   while (cnn_net_builtin(count)) count++;

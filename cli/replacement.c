@@ -14,6 +14,7 @@ int replacement_open(struct replacement *r, const char *path) {
   struct stat status;
   size_t length = strlen(path);
   r->path = path;
+  r->file = NULL;
   if (length == 0) return fail_with("--out: the file's name is empty");
   if (path[length - 1] == '/' || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
     return fail_with("--out: '%s' is a folder; name a file in it", path);
@@ -62,6 +63,7 @@ int replacement_finish(struct replacement *r, int64_t *size) {
 }
 
 void replacement_drop(struct replacement *r) {
+  if (!r->file) return;
   fclose(r->file);
   unlink(r->temporary);
 }

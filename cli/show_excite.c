@@ -144,10 +144,9 @@ static cnn_status draw_cut(cnn_picture *sheet, cnn_tensor image, cnn_rectangle f
 static void draw_words(cnn_picture *sheet, double response, const char *words, int64_t wide, int64_t top,
                        int64_t left) {
   char text[160];
-  int digits = 3;
-  do {
-    snprintf(text, sizeof text, digits > 1 ? "%#.*g" : "%.*g", digits, response);
-  } while (cnn_text_width(text) > wide && digits-- > 1);
+  snprintf(text, sizeof text, "%#.3g", response);
+  if (cnn_text_width(text) > wide) snprintf(text, sizeof text, "%#.2g", response);
+  if (cnn_text_width(text) > wide) snprintf(text, sizeof text, "%.1g", response);
   snprintf(text + strlen(text), sizeof text - strlen(text), " %s", words);
   if (cnn_text_width(text) > wide) text[wide / CNN_TEXT_WIDTH] = '\0';
   cnn_picture_text(sheet, text, top, left, 0);

@@ -177,6 +177,8 @@ check 'summary of branches' 0 '^add1 +add +2x4x4 +0 +0  from conv1, conv2$' '' s
 check 'summary of branches --json' 0 '"kind":"add","output":\[2,4,4\],"parameters":0,"multiply_adds":0,"inputs":\["conv1","conv2"\]' '' summary branch.net --json
 check 'gradcheck of branches' 0 '^add1 +input +128 .* ok$' '' gradcheck branch.net
 check 'layers of several inputs' 0 'takes 2 to 8 inputs' '' layers concat
+printf 'input shape=1x4x4\naffine units=1\nsoftmax\n' >flat.net # a gradient of zeros, rightly
+check 'gradcheck of what has no slope' 0 '*' '' gradcheck flat.net
 "$program" summary branch.net --text >again.net && "$program" summary again.net >a && "$program" summary branch.net >b && cmp -s a b
 report 'summary --text is the same network' $?
 check 'summary: --json and --text' 2 '' 'exclude each other' summary small.net --json --text

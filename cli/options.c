@@ -348,14 +348,17 @@ static bool same_new_file(const char *a, const char *b) {
   return name_a && name_b && strcmp(name_a, name_b) == 0 && same_place(&of_a, &of_b);
 }
 
-/* IDX files are two paths with a comma between. */
+/* IDX and CIFAR files are paths with commas between. */
 static bool names_file(const char *value, const char *path) {
-  char first[4096];
-  const char *comma = strchr(value, ',');
+  char part[4096];
   if (same_file(value, path)) return true;
-  if (!comma) return false;
-  snprintf(first, sizeof first, "%.*s", (int)(comma - value), value);
-  return same_file(first, path) || same_file(comma + 1, path);
+  for (const char *at = value; strchr(value, ',') && *at; at += strspn(at, ",")) {
+    size_t length = strcspn(at, ",");
+    snprintf(part, sizeof part, "%.*s", (int)length, at);
+    if (same_file(part, path)) return true;
+    at += length;
+  }
+  return false;
 }
 
 static const char *row_word(const struct option_row *row) {

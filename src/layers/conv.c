@@ -62,11 +62,11 @@ static cnn_status check_pieces(const struct conv *c, const cnn_shape *in, const 
   if (taps <= MOST_PIECE_TAPS / in->c) return CNN_OK;
   return CNN_FAIL(
       CNN_E_SHAPE,
-      "filters of %lldx%lld with pad=%lldx%lld meet %lldx%lldx%lld in too many ways: %lld taps, at most "
-      "%lld; make filters or padding smaller",
+      "filters of %lldx%lld with pad=%lldx%lld meet %lldx%lldx%lld in too many ways: %.0f taps, at most "
+      "%d; make filters or padding smaller",
       (long long)c->kernel[0], (long long)c->kernel[1], (long long)c->pad[0], (long long)c->pad[1],
-      (long long)in->c, (long long)in->h, (long long)in->w, (long long)(taps * in->c),
-      (long long)MOST_PIECE_TAPS);
+      (long long)in->c, (long long)in->h, (long long)in->w, (double)taps * (double)in->c,
+      (int)MOST_PIECE_TAPS);
 }
 
 static bool is_depthwise(const struct conv *config, int64_t channels) {

@@ -165,9 +165,10 @@ cnn_status probe_new(const char *layer, const char *words, cnn_shape in, uint64_
   return probe_new_inputs(layer, words, &in, 1, seed, threads, probe);
 }
 
-/* NaN where both are zero everywhere: it proves nothing. */
+/* NaN where both are zero everywhere, which proves nothing; infinite where something is not a number. */
 static double relative(double difference, double norm) {
-  return norm > 0 ? sqrt(difference / norm) : difference > 0 ? INFINITY : NAN;
+  if (difference == 0 && norm == 0) return NAN;
+  return norm > 0 && !isnan(difference) ? sqrt(difference / norm) : INFINITY;
 }
 
 double probe_engine_error(const struct probe *p, enum probe_part part) {

@@ -324,7 +324,8 @@ cp a.safetensors own.safetensors
 cat own.net own.conf own.jsonl own.safetensors idx/labels >before
 for words in 'train own.net --data DATA --out own.net' 'train own.net --data DATA --no-save --log ./own.net' \
   'train --config own.conf --out own.conf' 'train --config own.conf --no-save --log own.conf' \
-  'train own.net --data idx/images,idx/labels --out idx/labels' 'train own.net --data DATA --out new --log ./new' \
+  'train own.net --data idx/images,idx/labels --out idx/labels' \
+  'train own.net --data test-images,test-labels,idx/images,idx/labels --out ./idx/labels' 'train own.net --data DATA --out new --log ./new' \
   'report own.safetensors --data DATA --out ./own.safetensors' \
   'report own.safetensors --data DATA --log own.jsonl --out tmp/../own.jsonl' \
   'show filters own.safetensors --out own.safetensors' 'show net own.net --out own.net'; do

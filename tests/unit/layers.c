@@ -151,6 +151,27 @@ static void each_example(void (*check)(const struct example *e)) {
   }
 }
 
+/* What is not a number is no small error, and zeros that are right are none at all: NaN. */
+static void errors_of_probes(void **state) {
+  (void)state;
+  struct probe *p;
+  const cnn_shape in = {2, 1, 3, 3};
+  assert_int_equal(probe_new("affine", "units=2", in, 7, 1, &p), CNN_OK);
+  float was = p->engine[PROBE_INPUT][0];
+  p->engine[PROBE_INPUT][0] = NAN;
+  assert_true(isinf(probe_engine_error(p, PROBE_INPUT)));
+  p->engine[PROBE_INPUT][0] = was;
+  assert_true(probe_engine_error(p, PROBE_INPUT) < 5e-6);
+  for (int64_t i = 0; i < p->count[PROBE_INPUT]; i++)
+    p->engine[PROBE_INPUT][i] = 0, p->naive[PROBE_INPUT][i] = 0;
+  assert_true(isnan(probe_engine_error(p, PROBE_INPUT)));
+  p->engine[PROBE_INPUT][0] = 1;
+  assert_true(isinf(probe_engine_error(p, PROBE_INPUT)));
+  p->naive[PROBE_INPUT][0] = NAN;
+  assert_true(isinf(probe_engine_error(p, PROBE_INPUT)));
+  probe_free(p);
+}
+
 static void values(void **state) { (void)state, each_example(check_values); }
 static void bits(void **state) { (void)state, each_example(check_bits); }
 static void text(void **state) { (void)state, each_example(check_text); }
@@ -335,6 +356,7 @@ static void lrn_sees_real_channels(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(values),
+                                     cmocka_unit_test(errors_of_probes),
                                      cmocka_unit_test(bits),
                                      cmocka_unit_test(text),
                                      cmocka_unit_test(allocations),

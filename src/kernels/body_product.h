@@ -269,7 +269,7 @@ static void kernel_product(const struct product *p) {
   if (p->rows == 0) return;
   bool few = p->rows < FEW_ROWS;
   int widest = few ? most_vectors[p->rows] : MOST_VECTORS;
-  int64_t most = vectors > 2 && MOST_VECTORS > 2 ? DEPTH / 2 : DEPTH;
+  int64_t most = vectors > 2 && MOST_VECTORS > 2 && p->b_panel > p->b_step ? DEPTH / 2 : DEPTH;
   int64_t blocks = p->depth ? (p->depth + most - 1) / most : 1;
   struct place_in_runs place = {p->runs, 0};
   struct tile t = {

@@ -208,7 +208,11 @@ static void book(const void *config_, struct ledger *l) {
   if (!l->training) return;
   l->partial_extra = view_blocks(y) * BLOCK * BLOCK;
   book_padded(config, l, t);
-  conv_book_pieces(config, l, t, WEIGHTS, &t->weights);
+  t->few = t->sum_images == 1 && few_filters_fit(config, l);
+  if (t->few)
+    few_filters_book(&t->few_filters, config, l);
+  else
+    conv_book_pieces(config, l, t, WEIGHTS, &t->weights);
   bool again = t->weights.count > 1 && t->c <= FEW_CHANNELS && t->sum_images == 1;
   t->lines = again ? clip(LINE_STEPS / y->shape.w - 1, y->shape.h) + 1 : y->shape.h;
   if (t->few_channels && l->wants_dx) col2im_book(&t->col2im, l, config->kernel[0] * config->kernel[1]);
@@ -475,7 +479,8 @@ static void backward_weights(const struct step *s, struct shard shard) {
       struct window window = window_of(config, &s->x[0], &s->dy);
       depthwise_backward_weights(s, n, &window, partial);
     }
-    for (int64_t g = 0; !t->depthwise && g < config->groups; g++) {
+    if (t->few) few_filters_backward_weights(s, &t->few_filters, n, last, partial, scratch);
+    for (int64_t g = 0; !t->depthwise && !t->few && g < config->groups; g++) {
       const float *dy = s->dy.data + n * s->dy.image + g * t->fn / BLOCK * s->dy.plane;
       if (!t->aligned) {
         view_to_scratch(&s->dy, n, g * t->fn, t->fn, scratch);

@@ -4,6 +4,7 @@
 #define CNN_LAYERS_CONV_H
 
 #include "layers/col2im.h"
+#include "layers/few_filters.h"
 #include "layers/layer.h"
 
 struct conv {
@@ -38,6 +39,8 @@ struct conv_tables {
   bool depthwise;    /* depthwise.h does all of it, and what follows is not used */
   bool few_channels; /* col2im.h does backward_data, and data and across are not used */
   struct col2im col2im;
+  bool few; /* few_filters.h does backward_weights, and weights is not used */
+  struct few_filters few_filters;
   bool aligned, c_aligned;    /* groups of filters, of channels, begin at a panel of y, of dx */
   int64_t images, sum_images; /* how many one product may take: of rows; of the chains of backward_weights */
   int64_t tap_step;           /* floats of x from one tap of a run to the next */

@@ -249,6 +249,23 @@ static void conv_few_channels(void **state) {
   CHECK("conv", 1, 12, 37, 250, "kernel=3 pad=1 stride=2x1 round=floor filters=20");
 }
 
+/* Where filters are 16 at most their gradient has channels along its vectors: every number of them, filters
+ * as large as the image and larger, padding beyond it, lines longer than a chain in the cache. */
+static void conv_few_filters(void **state) {
+  (void)state;
+  for (int f = 1; f <= 17; f++) {
+    CHECK("conv", 2, 32, 9, 11, "kernel=3 pad=1 filters=%d", f);
+    CHECK("conv", 3, 16, 8, 9, "kernel=4x5 pad=0x2 filters=%d", f);
+    CHECK("conv", 2, 48, 11, 10, "kernel=2 stride=2x1 pad=1x0 filters=%d bias=no round=ceil", f);
+  }
+  CHECK("conv", 2, 16, 9, 9, "kernel=9 pad=8 filters=16");
+  CHECK("conv", 2, 16, 9, 10, "kernel=3x2 pad=4x3 stride=3x1 dilation=4x1 filters=7 round=floor");
+  CHECK("conv", 1, 16, 2, 400, "kernel=1x7 pad=0x3 filters=16");
+  CHECK("conv", 1, 32, 60, 33, "kernel=3 pad=1 filters=15");
+  for (int64_t group = 1; group <= 5; group++)
+    assert_true(check("conv", (cnn_shape){7, 16, 10, 9}, group, "kernel=3 pad=1 filters=16"));
+}
+
 /* Where an image makes pieces of few rows, a product takes several images: up to 32, of one group. */
 static void conv_images(void **state) {
   (void)state;
@@ -409,6 +426,7 @@ int main(void) {
       cmocka_unit_test(conv_windows),
       cmocka_unit_test(conv_groups),
       cmocka_unit_test(conv_few_channels),
+      cmocka_unit_test(conv_few_filters),
       cmocka_unit_test(conv_images),
       cmocka_unit_test(conv_parts),
       cmocka_unit_test(conv_random),

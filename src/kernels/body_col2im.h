@@ -5,6 +5,34 @@
  * The first lines clear dx, the last clear its lanes without a channel. */
 #include "kernels/window.h"
 
+/* What a line of y adds to the line of dx that one row of its filters meets, for filters `fw` wide and a
+ * stride of 1: the pixels under a filter stay in registers while it moves right. element: the first
+ * position's. */
+static inline __attribute__((always_inline)) void col2im_line(const int fw, const struct window *p, float *dx,
+                                                              const float *element, int64_t row,
+                                                              int64_t channels) {
+  vec sum[8];
+  float *pixel = dx - p->pad_w * BLOCK; /* under the filter's left edge */
+  const float *end = dx + p->w * BLOCK;
+#define HERE(at) ((at) >= dx && (at) < end)
+#pragma GCC unroll 8
+  for (int j = 0; j < fw - 1; j++)
+    sum[j] = HERE(pixel + j * BLOCK) ? vec_load(pixel + j * BLOCK) : vec_all(0);
+  for (int64_t ow = 0; ow < p->ow; ow++, element += row, pixel += BLOCK) {
+    float *right = pixel + (fw - 1) * BLOCK;
+    sum[fw - 1] = HERE(right) ? vec_load(right) : vec_all(0);
+#pragma GCC unroll 8
+    for (int j = 0; j < fw; j++) sum[j] = vec_add(sum[j], vec_load(element + j * channels));
+    if (HERE(pixel)) vec_store(pixel, sum[0]);
+#pragma GCC unroll 8
+    for (int j = 0; j < fw - 1; j++) sum[j] = sum[j + 1];
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < fw - 1; j++)
+    if (HERE(pixel + j * BLOCK)) vec_store(pixel + j * BLOCK, sum[j]);
+#undef HERE
+}
+
 static void kernel_col2im(const struct window *p, int64_t from, int64_t to, float *dx, const float *matrix,
                           int64_t row, int64_t channels, int64_t here) {
   static const float number[BLOCK] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -12,6 +40,17 @@ static void kernel_col2im(const struct window *p, int64_t from, int64_t to, floa
     for (int64_t i = 0; i < p->w * BLOCK; i += VL) vec_store(dx + h * p->x_row + i, vec_all(0));
   for (int64_t oh = from; oh < to; oh++) {
     struct range rows = inside(oh, p->fh, p->stride_h, p->pad_h, p->h);
+    if (p->stride_w == 1 && (p->fw == 3 || p->fw == 5)) {
+      for (int64_t fh = rows.from; fh < rows.to; fh++)
+        for (int64_t i = 0; i < here; i += VL) {
+          float *line = dx + (oh * p->stride_h - p->pad_h + fh) * p->x_row + i;
+          const float *element = matrix + fh * p->fw * channels + i;
+          if (p->fw == 3) col2im_line(3, p, line, element, row, channels);
+          if (p->fw == 5) col2im_line(5, p, line, element, row, channels);
+        }
+      matrix += p->ow * row;
+      continue;
+    }
     for (int64_t ow = 0; ow < p->ow; ow++, matrix += row) {
       struct range columns = inside(ow, p->fw, p->stride_w, p->pad_w, p->w);
       for (int64_t fh = rows.from; fh < rows.to; fh++) {

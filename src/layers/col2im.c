@@ -1,7 +1,7 @@
 /* See col2im.h. */
 #include "layers/col2im.h"
 
-enum { AT_HAND = 1 << 16 /* floats of the matrix, about */, LONGEST_LINE = 1 << 22 };
+enum { AT_HAND = 1 << 14 /* floats of the matrix, about */, LONGEST_LINE = 1 << 22 };
 
 static int64_t panels_of(int64_t columns) { return (columns + BLOCK - 1) / BLOCK; }
 

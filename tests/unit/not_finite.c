@@ -194,14 +194,19 @@ static void everywhere(void **state) {
 /* An infinite weight that stands on padding wherever the filter goes: every output is finite. */
 static void weight_on_padding(void **state) {
   (void)state;
-  static const char words[] = "kernel=3 pad=1 filters=17";
-  const cnn_shape shapes[] = {{3, 5, 1, 1}, {1, 18, 1, 1}};
-  for (int k = 0; k < 2; k++) {
+  static const struct {
+    const char *words;
+    int64_t taps;
+    cnn_shape in;
+  } layers[] = {{"kernel=3 pad=1 filters=17", 9, {3, 5, 1, 1}},
+                {"kernel=3 pad=1 filters=17", 9, {1, 18, 1, 1}},
+                {"kernel=5 pad=2 filters=6", 25, {2, 1, 1, 1}}};
+  for (int k = 0; k < 3; k++) {
     struct probe *p;
-    ok(probe_new("conv", words, shapes[k], 7, 1, &p));
+    ok(probe_new("conv", layers[k].words, layers[k].in, 7, 1, &p));
     for (int64_t i = 0; i < p->count[PROBE_WEIGHT]; i++)
-      if (i % 9 != 4) p->weight[0][i] = i % 2 ? INFINITY : NAN;
-    check_output(p, "conv", words, 1e-5);
+      if (i % layers[k].taps != layers[k].taps / 2) p->weight[0][i] = i % 2 ? INFINITY : NAN;
+    check_output(p, "conv", layers[k].words, 1e-5);
     for (int64_t i = 0; i < p->count[PROBE_OUTPUT]; i++) assert_true(isfinite(p->naive[PROBE_OUTPUT][i]));
     probe_free(p);
   }

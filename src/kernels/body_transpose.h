@@ -34,17 +34,3 @@ static void kernel_transpose(float *to, int64_t to_row, const float *from, int64
     for (int j = 0; j < BLOCK; j += 4)
       quad_transpose(to + i * to_row + j, to_row, from + j * from_row + i, from_row);
 }
-
-/* The first `count` elements of up to eight planes, by fours, to as many pixels of 16: y[i][c] = x[c][i].
- * What the other channels hold is not touched. */
-static void kernel_planes_to_pixels(float *y, const float *x, int64_t plane, int64_t channels,
-                                    int64_t count) {
-  for (int64_t i = 0; i < count; i += 4) {
-    if (count - i < 4 && count >= 4) i = count - 4; /* the last four, some of them once more */
-    for (int64_t c = 0; c < channels; c += 4)
-      if (count >= 4)
-        quad_transpose(y + i * BLOCK + c, BLOCK, x + c * plane + i, plane);
-      else
-        for (int64_t j = 0; j < 4 * count; j++) y[j / 4 * BLOCK + c + j % 4] = x[(c + j % 4) * plane + j / 4];
-  }
-}

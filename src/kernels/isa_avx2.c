@@ -9,7 +9,6 @@
 #include "kernels/body_col2im.h"
 #include "kernels/body_dropout.h"
 #include "kernels/body_elementwise.h"
-#include "kernels/body_im2col.h"
 #include "kernels/body_lrn.h"
 #include "kernels/body_optimizer.h"
 #include "kernels/body_parametric.h"

@@ -162,8 +162,7 @@ static void book(const void *config_, struct ledger *l) {
   t->c_panels = ceil_div(t->c, BLOCK);
   t->aligned = config->groups == 1 || t->fn % BLOCK == 0;
   t->c_aligned = config->groups == 1 || t->c % BLOCK == 0;
-  t->few_channels = l->wants_dx && config->groups == 1 && config->dilation[0] == 1 &&
-                    config->dilation[1] == 1 &&
+  t->few_channels = config->groups == 1 && config->dilation[0] == 1 && config->dilation[1] == 1 &&
                     col2im_pays(t->c, config->kernel[0] * config->kernel[1], t->fn, y->shape.w);
   t->spacing[FORWARD] = config->stride[1] * x->pixel;
   t->spacing[DATA] = BLOCK;
@@ -187,8 +186,6 @@ static void book(const void *config_, struct ledger *l) {
     l->scratch = t->c_panels * t->inputs * BLOCK;
 
   /* Where one image makes pieces of few rows, several images make one product. */
-  t->in_planes = planes_pay(config, l);
-  if (t->in_planes) planes_book(&t->planes, config, l);
   bool own_data = l->wants_dx && !t->few_channels;
   int64_t data_pieces = own_data ? conv_count_pieces(config, l, t, DATA) : 1;
   bool few = t->positions < FEW_ROWS * conv_count_pieces(config, l, t, FORWARD) ||
@@ -203,23 +200,22 @@ static void book(const void *config_, struct ledger *l) {
   }
 
   /* Of few images, parts of filters keep many threads busy. */
-  if (!l->training && l->batch < FEW_IMAGES && t->aligned && !t->in_planes &&
-      l->multiply_adds > FEW_MULTIPLY_ADDS) {
+  if (!l->training && l->batch < FEW_IMAGES && t->aligned && l->multiply_adds > FEW_MULTIPLY_ADDS) {
     t->part_panels = t->panels < 4 ? 1 : 2;
     l->forward_parts = config->groups * ceil_div(t->panels, t->part_panels);
   }
   conv_book_pieces(config, l, t, FORWARD, &t->forward);
   if (!l->training) return;
   l->partial_extra = view_blocks(y) * BLOCK * BLOCK;
-  if (!t->in_planes) book_padded(config, l, t);
+  book_padded(config, l, t);
   t->few = t->sum_images == 1 && few_filters_fit(config, l);
   if (t->few)
     few_filters_book(&t->few_filters, config, l);
-  else if (!t->in_planes)
+  else
     conv_book_pieces(config, l, t, WEIGHTS, &t->weights);
   bool again = t->weights.count > 1 && t->c <= FEW_CHANNELS && t->sum_images == 1;
   t->lines = again ? clip(LINE_STEPS / y->shape.w - 1, y->shape.h) + 1 : y->shape.h;
-  if (t->few_channels) col2im_book(&t->col2im, l, config->kernel[0] * config->kernel[1]);
+  if (t->few_channels && l->wants_dx) col2im_book(&t->col2im, l, config->kernel[0] * config->kernel[1]);
   if (!own_data) return;
   conv_book_pieces(config, l, t, DATA, &t->data);
   int64_t rows = t->fn * config->kernel[0] * config->kernel[1];
@@ -337,11 +333,6 @@ static void forward(const struct step *s, struct shard shard) {
     depthwise_forward(s, shard, &window, config->bias ? s->weight + s->weight_at[BIAS] : NULL);
     return;
   }
-  if (t->in_planes && *t->planes.finite) {
-    for (int64_t n = shard.n0; n < shard.n1; n++)
-      planes_forward(s, &t->planes, n, s->scratch + shard.thread * s->scratch_stride);
-    return;
-  }
   if (t->part_panels) {
     int64_t parts = ceil_div(t->panels, t->part_panels), from = shard.part % parts * t->part_panels;
     forward_panels(s, shard, shard.part / parts, from,
@@ -357,13 +348,14 @@ static void forward(const struct step *s, struct shard shard) {
     }
 }
 
-/* Lay one panel of 16 channels of the weights across, for backward_data. */
+/* Lay one panel of 16 channels of the weights across. */
 static void prepare(const struct step *s, struct shard shard) {
   const struct conv *config = s->config;
   const struct conv_tables *t = s->tables;
-  if (t->in_planes && shard.part == 0) planes_prepare(s, &t->planes);
-  if (t->few_channels) col2im_prepare(s, &t->col2im, shard.part);
-  if (!t->across) return;
+  if (t->few_channels) {
+    col2im_prepare(s, &t->col2im, shard.part);
+    return;
+  }
   int64_t g = shard.part / t->c_panels, first = shard.part % t->c_panels * BLOCK;
   int64_t taps = config->kernel[0] * config->kernel[1];
   float *across = t->across + shard.part * t->fn * taps * BLOCK;
@@ -488,9 +480,7 @@ static void backward_weights(const struct step *s, struct shard shard) {
       depthwise_backward_weights(s, n, &window, partial);
     }
     if (t->few) few_filters_backward_weights(s, &t->few_filters, n, last, partial, scratch);
-    if (t->in_planes) planes_backward_weights(s, &t->planes, n, last, partial, scratch);
-    bool in_pieces = !t->depthwise && !t->few && !t->in_planes;
-    for (int64_t g = 0; in_pieces && g < config->groups; g++) {
+    for (int64_t g = 0; !t->depthwise && !t->few && g < config->groups; g++) {
       const float *dy = s->dy.data + n * s->dy.image + g * t->fn / BLOCK * s->dy.plane;
       if (!t->aligned) {
         view_to_scratch(&s->dy, n, g * t->fn, t->fn, scratch);

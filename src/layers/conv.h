@@ -6,7 +6,6 @@
 #include "layers/col2im.h"
 #include "layers/few_filters.h"
 #include "layers/layer.h"
-#include "layers/planes.h"
 
 struct conv {
   int64_t filters, kernel[2], stride[2], pad[2], dilation[2], groups;
@@ -42,8 +41,6 @@ struct conv_tables {
   struct col2im col2im;
   bool few; /* few_filters.h does backward_weights, and weights is not used */
   struct few_filters few_filters;
-  bool in_planes; /* planes.h does backward_weights, likewise, and forward while weights are finite */
-  struct planes planes;
   bool aligned, c_aligned;    /* groups of filters, of channels, begin at a panel of y, of dx */
   int64_t images, sum_images; /* how many one product may take: of rows; of the chains of backward_weights */
   int64_t tap_step;           /* floats of x from one tap of a run to the next */

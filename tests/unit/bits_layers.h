@@ -51,18 +51,6 @@ static void bits_col2im(const struct kernel_table *table, float *in, float *out,
   if (line < p.oh) table->col2im(&p, line, p.oh, out, in + line * p.ow * row, row, channels, here);
 }
 
-/* What stands behind the taps of a row differs. */
-static void bits_im2col(const struct kernel_table *table, float *in, float *out, struct random *random) {
-  struct window p = {.ow = draw(random, 1, 9), .fh = draw(random, 1, 4), .fw = draw(random, 1, 20)};
-  int64_t channels = draw(random, 1, 3), lines = draw(random, 1, 3), taps = channels * p.fh * p.fw;
-  int64_t row = taps + draw(random, 0, 9);
-  p.x_row = p.ow + p.fw - 1;
-  static float matrix[27 * 249 + BLOCK];
-  table->im2col(&p, matrix, row, in, (lines + p.fh - 1) * p.x_row, channels, lines);
-  for (int64_t i = 0, to = 0; i < lines * p.ow * row && to < OUT; i++)
-    if (i % row < taps) out[to++] = matrix[i];
-}
-
 static void bits_subsample_forward(const struct kernel_table *table, float *in, float *out,
                                    struct random *random) {
   struct window p = new_window(random);

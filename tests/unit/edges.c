@@ -266,22 +266,6 @@ static void conv_few_filters(void **state) {
     assert_true(check("conv", (cnn_shape){7, 16, 10, 9}, group, "kernel=3 pad=1 filters=16"));
 }
 
-/* Where filters are few and x is in planes, positions, or taps, run along the vectors: lines of one pixel and
- * of many, filters as large as the image, more lines than are taken together. */
-static void conv_planes(void **state) {
-  (void)state;
-  for (int f = 1; f <= 9; f++)
-    for (int w = 1; w <= 19; w += f) {
-      CHECK("conv", 2, 1, 7, w, "kernel=5 pad=2 filters=%d", f);
-      CHECK("conv", 1, 3, 4, w + 3, "kernel=3x4 pad=0x1 filters=%d bias=no", f);
-    }
-  CHECK("conv", 3, 1, 50, 31, "kernel=5 pad=2 filters=6");
-  CHECK("conv", 1, 2, 3, 300, "kernel=3x17 pad=2x16 filters=2");
-  CHECK("conv", 1, 2, 6, 7, "kernel=6x7 pad=5x6 filters=8");
-  for (int64_t group = 1; group <= 5; group++)
-    assert_true(check("conv", (cnn_shape){7, 1, 10, 9}, group, "kernel=5 pad=1 filters=6"));
-}
-
 /* Where an image makes pieces of few rows, a product takes several images: up to 32, of one group. */
 static void conv_images(void **state) {
   (void)state;
@@ -437,12 +421,22 @@ static void elements(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(products),     cmocka_unit_test(conv_tails),        cmocka_unit_test(conv_windows),
-      cmocka_unit_test(conv_groups),  cmocka_unit_test(conv_few_channels), cmocka_unit_test(conv_few_filters),
-      cmocka_unit_test(conv_planes),  cmocka_unit_test(conv_images),       cmocka_unit_test(conv_parts),
-      cmocka_unit_test(conv_random),  cmocka_unit_test(table_conv),        cmocka_unit_test(affine),
-      cmocka_unit_test(lrn),          cmocka_unit_test(dropout),           cmocka_unit_test(pools),
-      cmocka_unit_test(global_pools), cmocka_unit_test(elements),
+      cmocka_unit_test(products),
+      cmocka_unit_test(conv_tails),
+      cmocka_unit_test(conv_windows),
+      cmocka_unit_test(conv_groups),
+      cmocka_unit_test(conv_few_channels),
+      cmocka_unit_test(conv_few_filters),
+      cmocka_unit_test(conv_images),
+      cmocka_unit_test(conv_parts),
+      cmocka_unit_test(conv_random),
+      cmocka_unit_test(table_conv),
+      cmocka_unit_test(affine),
+      cmocka_unit_test(lrn),
+      cmocka_unit_test(dropout),
+      cmocka_unit_test(pools),
+      cmocka_unit_test(global_pools),
+      cmocka_unit_test(elements),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,11 +188,6 @@ static void bits_transpose(const struct kernel_table *table, float *in, float *o
   table->transpose(out, BLOCK + draw(random, 0, 40), in, BLOCK + draw(random, 0, 40));
 }
 
-static void bits_planes_to_pixels(const struct kernel_table *table, float *in, float *out,
-                                  struct random *random) {
-  table->planes_to_pixels(out, in, draw(random, 40, 60), draw(random, 1, 8), draw(random, 1, 40));
-}
-
 static void bits_product(const struct kernel_table *table, float *in, float *out, struct random *random) {
   static struct case_of_product c; /* products() has more */
   new_case(random, &c, draw(random, 1, FEW), draw(random, 1, COLUMNS), true);

@@ -14,9 +14,9 @@
 struct conv;
 
 struct few_filters {
-  int64_t lines; /* of y, that are at hand for all taps */
-  int64_t row,
-      copy_at;        /* of the lines of x for those, copied: floats in one; where, in scratch. row 0: none */
+  int64_t lines;      /* of y, that are at hand for all taps */
+  int64_t row;        /* floats of a line of x copied with its padding; 0: x is read where it stands */
+  int64_t copy_at;    /* of those lines, in scratch */
   int32_t *from, *to; /* of a filter: in a pixel of dy, in the sums */
   struct run *runs;   /* one a line: dy, and x or its copy */
 };

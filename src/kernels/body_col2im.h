@@ -8,13 +8,14 @@
 /* What a line of y adds to the line of dx that one row of its filters meets, for filters `fw` wide and a
  * stride of 1: the pixels under a filter stay in registers while it moves right. element: the first
  * position's. */
-static inline __attribute__((always_inline)) void col2im_line(const int fw, const struct window *p, float *dx,
+static inline __attribute__((always_inline)) void col2im_line(const int fw, const bool padded,
+                                                              const struct window *p, float *dx,
                                                               const float *element, int64_t row,
                                                               int64_t channels) {
   vec sum[8];
   float *pixel = dx - p->pad_w * BLOCK; /* under the filter's left edge */
   const float *end = dx + p->w * BLOCK;
-#define HERE(at) ((at) >= dx && (at) < end)
+#define HERE(at) (!padded || ((at) >= dx && (at) < end))
 #pragma GCC unroll 8
   for (int j = 0; j < fw - 1; j++)
     sum[j] = HERE(pixel + j * BLOCK) ? vec_load(pixel + j * BLOCK) : vec_all(0);
@@ -45,8 +46,10 @@ static void kernel_col2im(const struct window *p, int64_t from, int64_t to, floa
         for (int64_t i = 0; i < here; i += VL) {
           float *line = dx + (oh * p->stride_h - p->pad_h + fh) * p->x_row + i;
           const float *element = matrix + fh * p->fw * channels + i;
-          if (p->fw == 3) col2im_line(3, p, line, element, row, channels);
-          if (p->fw == 5) col2im_line(5, p, line, element, row, channels);
+          if (p->fw == 3 && p->pad_w) col2im_line(3, true, p, line, element, row, channels);
+          if (p->fw == 3 && !p->pad_w) col2im_line(3, false, p, line, element, row, channels);
+          if (p->fw == 5 && p->pad_w) col2im_line(5, true, p, line, element, row, channels);
+          if (p->fw == 5 && !p->pad_w) col2im_line(5, false, p, line, element, row, channels);
         }
       matrix += p->ow * row;
       continue;

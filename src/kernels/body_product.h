@@ -280,7 +280,7 @@ static void kernel_product(const struct product *p) {
     t.skip = place.skip;
     t.depth = next - k;
     t.add = p->add || k > 0;
-    place = walk(place, t.depth);
+    if (i + 1 < blocks) place = walk(place, t.depth);
     for (int64_t v = 0; v < vectors;) {
       int take = next_vectors(vectors - v, widest, few);
       product_columns(p, &t, v, take, k == 0);

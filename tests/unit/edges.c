@@ -261,6 +261,8 @@ static void conv_few_filters(void **state) {
   CHECK("conv", 2, 16, 9, 9, "kernel=9 pad=8 filters=16");
   CHECK("conv", 2, 16, 9, 10, "kernel=3x2 pad=4x3 stride=3x1 dilation=4x1 filters=7 round=floor");
   CHECK("conv", 1, 16, 2, 400, "kernel=1x7 pad=0x3 filters=16");
+  CHECK("conv", 1, 16, 300, 1,
+        "kernel=1x1023 stride=8x1 pad=0x511 filters=2 round=floor"); /* too much to copy */
   CHECK("conv", 1, 32, 60, 33, "kernel=3 pad=1 filters=15");
   for (int64_t group = 1; group <= 5; group++)
     assert_true(check("conv", (cnn_shape){7, 16, 10, 9}, group, "kernel=3 pad=1 filters=16"));

@@ -264,12 +264,17 @@ static int next_vectors(int64_t left, int most, bool few) {
   return left >= 2 ? 2 : 1;
 }
 
+/* The blocks that k runs in: of three or four vectors half as many steps, unless panels of B overlap. */
+static int64_t longest_block(const struct product *p, int64_t vectors) {
+  return vectors > 2 && MOST_VECTORS > 2 && p->b_panel > p->b_step ? DEPTH / 2 : DEPTH;
+}
+
 static void kernel_product(const struct product *p) {
   int64_t vectors = (p->columns + VL - 1) / VL;
   if (p->rows == 0) return;
   bool few = p->rows < FEW_ROWS;
   int widest = few ? most_vectors[p->rows] : MOST_VECTORS;
-  int64_t most = vectors > 2 && MOST_VECTORS > 2 && p->b_panel > p->b_step ? DEPTH / 2 : DEPTH;
+  int64_t most = longest_block(p, vectors);
   int64_t blocks = p->depth ? (p->depth + most - 1) / most : 1;
   struct place_in_runs place = {p->runs, 0};
   struct tile t = {

@@ -30,9 +30,8 @@ enum {
   MOST_PIECE_TAPS = 1 << 26,
   FEW_MULTIPLY_ADDS = 1 << 17, /* up to so many an image are not worth parts */
   ENOUGH_DEPTH = 64, /* positions of so many images that chains of backward_weights are about so long */
-  FEW_CHANNELS = 16, /* up to so many make a piece of backward_weights wait for x and dy: their lines are read
-                        from the L1 cache by all pieces, about so many positions at a time: */
-  LINE_STEPS = 192
+  FEW_CHANNELS = 16  /* up to so many make a piece of backward_weights wait for x and dy: their lines are read
+                        from the L1 cache by all pieces, some at a time */
 };
 
 static const struct param params[] = {
@@ -188,10 +187,10 @@ static void book(const void *config_, struct ledger *l) {
   /* Where one image makes pieces of few rows, several images make one product. */
   bool own_data = l->wants_dx && !t->few_channels;
   int64_t data_pieces = own_data ? conv_count_pieces(config, l, t, DATA) : 1;
-  bool few = t->positions < FEW_ROWS * conv_count_pieces(config, l, t, FORWARD) ||
-             (own_data && t->inputs < FEW_ROWS * data_pieces);
+  bool few_rows = t->positions < FEW_ROWS * conv_count_pieces(config, l, t, FORWARD) ||
+                  (own_data && t->inputs < FEW_ROWS * data_pieces);
   t->images = t->sum_images = 1;
-  if (few && t->aligned && t->c_aligned && x->block == BLOCK) {
+  if (few_rows && t->aligned && t->c_aligned && x->block == BLOCK) {
     t->images = clip(AT_HAND / (view_blocks(x) * x->plane + view_blocks(y) * y->plane), MOST_IMAGES);
     t->images = t->images < 6 ? 2 + t->images / 4 * 2 : t->images / 6 * 6; /* rows of whole tiles */
     if (t->images > l->group) t->images = l->group;
@@ -208,13 +207,13 @@ static void book(const void *config_, struct ledger *l) {
   if (!l->training) return;
   l->partial_extra = view_blocks(y) * BLOCK * BLOCK;
   book_padded(config, l, t);
-  t->few = t->sum_images == 1 && few_filters_fit(config, l);
-  if (t->few)
-    few_filters_book(&t->few_filters, config, l);
+  t->few_filters = t->sum_images == 1 && few_filters_fit(config, l);
+  if (t->few_filters)
+    few_filters_book(&t->few, config, l);
   else
     conv_book_pieces(config, l, t, WEIGHTS, &t->weights);
   bool again = t->weights.count > 1 && t->c <= FEW_CHANNELS && t->sum_images == 1;
-  t->lines = again ? clip(LINE_STEPS / y->shape.w - 1, y->shape.h) + 1 : y->shape.h;
+  t->lines = again ? conv_lines_at_hand(&y->shape) : y->shape.h;
   if (t->few_channels && l->wants_dx) col2im_book(&t->col2im, l, config->kernel[0] * config->kernel[1]);
   if (!own_data) return;
   conv_book_pieces(config, l, t, DATA, &t->data);
@@ -479,8 +478,8 @@ static void backward_weights(const struct step *s, struct shard shard) {
       struct window window = window_of(config, &s->x[0], &s->dy);
       depthwise_backward_weights(s, n, &window, partial);
     }
-    if (t->few) few_filters_backward_weights(s, &t->few_filters, n, last, partial, scratch);
-    for (int64_t g = 0; !t->depthwise && !t->few && g < config->groups; g++) {
+    if (t->few_filters) few_filters_backward_weights(s, &t->few, n, last, partial, scratch);
+    for (int64_t g = 0; !t->depthwise && !t->few_filters && g < config->groups; g++) {
       const float *dy = s->dy.data + n * s->dy.image + g * t->fn / BLOCK * s->dy.plane;
       if (!t->aligned) {
         view_to_scratch(&s->dy, n, g * t->fn, t->fn, scratch);

@@ -39,8 +39,8 @@ struct conv_tables {
   bool depthwise;    /* depthwise.h does all of it, and what follows is not used */
   bool few_channels; /* col2im.h does backward_data, and data and across are not used */
   struct col2im col2im;
-  bool few; /* few_filters.h does backward_weights, and weights is not used */
-  struct few_filters few_filters;
+  bool few_filters; /* few_filters.h does backward_weights, and weights is not used */
+  struct few_filters few;
   bool aligned, c_aligned;    /* groups of filters, of channels, begin at a panel of y, of dx */
   int64_t images, sum_images; /* how many one product may take: of rows; of the chains of backward_weights */
   int64_t tap_step;           /* floats of x from one tap of a run to the next */
@@ -56,6 +56,9 @@ struct conv_tables {
 static inline int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 static inline int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 static inline int64_t clip(int64_t i, int64_t end) { return i < 0 ? 0 : i > end ? end : i; }
+
+/* Lines of y whose dy, and the x that they meet, the L1 cache holds for all taps: 192 positions or so. */
+static inline int64_t conv_lines_at_hand(const cnn_shape *y) { return clip(192 / y->w - 1, y->h - 1) + 1; }
 
 /* The number of tap (c, fh, fw) in the order channel block, fh, fw, channel in block. */
 int64_t conv_tap_number(const struct conv *config, int64_t channels, int64_t block, int64_t c, int64_t fh,

@@ -5,14 +5,9 @@
 
 #include "layers/conv.h"
 
-enum {
-  LINE_STEPS = 192, /* positions whose x and dy the L1 cache holds, about */
-  LONGEST_COPY = 1 << 22
-};
+enum { LONGEST_COPY = 1 << 22 };
 
-/* Lines of y at a time, and lines of x that so many meet. */
-static int64_t lines_of_y(const cnn_shape *y) { return clip(LINE_STEPS / y->w - 1, y->h - 1) + 1; }
-
+/* Lines of x that so many lines of y meet. */
 static int64_t lines_of_x(const struct conv *config, int64_t lines) {
   return (lines - 1) * config->stride[0] + (config->kernel[0] - 1) * config->dilation[0] + 1;
 }
@@ -21,13 +16,13 @@ bool few_filters_fit(const struct conv *config, const struct ledger *l) {
   int64_t row = (l->x[0].shape.w + 2 * config->pad[1]) * BLOCK;
   return config->filters <= BLOCK && l->x[0].block == BLOCK && l->x[0].shape.c % BLOCK == 0 &&
          config->groups == 1 && config->kernel[1] > 1 && config->stride[1] == 1 && config->dilation[1] == 1 &&
-         lines_of_x(config, lines_of_y(&l->y.shape)) <= LONGEST_COPY / row;
+         lines_of_x(config, conv_lines_at_hand(&l->y.shape)) <= LONGEST_COPY / row;
 }
 
 void few_filters_book(struct few_filters *t, const struct conv *config, struct ledger *l) {
   const cnn_shape *y = &l->y.shape;
   int64_t row = config->pad[1] ? (l->x[0].shape.w + 2 * config->pad[1]) * BLOCK : 0;
-  *t = (struct few_filters){.lines = lines_of_y(y), .row = row, .copy_at = l->scratch};
+  *t = (struct few_filters){.lines = conv_lines_at_hand(y), .row = row, .copy_at = l->scratch};
   l->scratch += lines_of_x(config, t->lines) * row;
   t->from = ledger_table(l, (size_t)config->filters * sizeof *t->from);
   t->to = ledger_table(l, (size_t)config->filters * sizeof *t->to);

@@ -4,7 +4,11 @@
  * for its jobs: a short while awake, since a step has many jobs in a row, then asleep. A job is open while it
  * has tasks left. A helper enters an open job, takes tasks until there are none, and leaves. The caller takes
  * tasks too, closes the job, and waits for those that are inside: for no one who is late, so that a processor
- * busy with other programs costs the help and no more. */
+ * busy with other programs costs the help and no more.
+ *
+ * Each thread has a share of the tasks, the same ones whenever a job has as many: what they read and wrote
+ * last time is in its caches. Whoever is done with its own takes from the others', from the end, where their
+ * owner comes last. */
 #include "core/threads.h"
 
 #include <errno.h>
@@ -25,6 +29,12 @@ enum {
   AWAKE = 100,    /* microseconds that one who waits stays awake */
 };
 
+/* A thread's tasks that nobody has taken: the number of the first, and of the one behind the last in the
+ * upper half, in a cache line of its own. */
+struct share {
+  _Alignas(64) _Atomic(uint64_t) left;
+};
+
 struct helper {
   struct team *team;
   int thread; /* 1 .. MOST */
@@ -35,15 +45,14 @@ struct team {
   _Atomic(uint32_t) job;    /* its number: helpers wait for another than they have seen */
   _Atomic(uint32_t) inside; /* helpers in the job, and OPEN */
   _Atomic(uint32_t) asleep; /* helpers that only a call to the system wakes */
-  _Atomic(int64_t) next;    /* the first task that nobody has taken */
-  threads_task *run;        /* these four change only while no helper can be inside */
+  threads_task *run;        /* these three change only while no helper can be inside */
   void *context;
-  int64_t tasks;
   int threads; /* that the job is for: helpers 1 .. threads - 1 */
   int helpers;
   atomic_bool spins; /* there is a processor for each */
   atomic_bool over;
   struct helper helper[MOST];
+  struct share share[MOST + 1];
 };
 
 static _Thread_local struct team own; /* of the calling thread */
@@ -80,9 +89,29 @@ static bool changes_soon(const struct team *t, _Atomic(uint32_t) *word, uint32_t
   return false;
 }
 
+static void share_out(struct team *t, int64_t tasks) {
+  for (int64_t i = 0; i < t->threads; i++) {
+    uint64_t first = (uint64_t)(tasks * i / t->threads), behind = (uint64_t)(tasks * (i + 1) / t->threads);
+    atomic_store(&t->share[i].left, behind << 32 | first);
+  }
+}
+
+/* The first task of a share, or the last one; false where none is left. */
+static bool take(struct share *share, bool first, int64_t *task) {
+  uint64_t left = atomic_load(&share->left);
+  while ((uint32_t)left != left >> 32)
+    if (atomic_compare_exchange_weak(&share->left, &left, first ? left + 1 : left - (UINT64_C(1) << 32))) {
+      *task = first ? (int64_t)(uint32_t)left : (int64_t)(left >> 32) - 1;
+      return true;
+    }
+  return false;
+}
+
 static void take_tasks(struct team *t, int thread) {
   in_a_task = true;
-  for (int64_t task; (task = atomic_fetch_add(&t->next, 1)) < t->tasks;) t->run(t->context, task, thread);
+  for (int i = 0; i < t->threads; i++)
+    for (int64_t task; take(&t->share[(thread + i) % t->threads], i == 0, &task);)
+      t->run(t->context, task, thread);
   in_a_task = false;
 }
 
@@ -159,15 +188,14 @@ static void recruit(struct team *t, int wanted) {
 void threads_run(int threads, int64_t tasks, threads_task *run, void *context) {
   struct team *t = &own;
   if (threads > 1 && tasks > 1 && !in_a_task) recruit(t, threads - 1);
-  if (threads <= 1 || tasks <= 1 || in_a_task || t->helpers == 0) {
+  if (threads <= 1 || tasks <= 1 || tasks > UINT32_MAX || in_a_task || t->helpers == 0) {
     for (int64_t task = 0; task < tasks; task++) run(context, task, 0);
     return;
   }
   t->run = run;
   t->context = context;
-  t->tasks = tasks;
-  t->threads = threads;
-  atomic_store(&t->next, 0);
+  t->threads = threads <= t->helpers ? threads : t->helpers + 1;
+  share_out(t, tasks);
   atomic_store(&t->inside, OPEN);
   announce(t);
   take_tasks(t, 0);

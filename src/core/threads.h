@@ -10,7 +10,8 @@
 /* One task of a job. thread: 0 .. threads-1, for scratch memory. */
 typedef void threads_task(void *context, int64_t task, int thread);
 
-/* Run tasks 0 .. tasks-1 on up to `threads` threads; returns when all are done. */
+/* Run tasks 0 .. tasks-1 on up to `threads` threads; returns when all are done. Neighbours mostly run on one
+ * thread, and on the same one in the next job of as many tasks: in its caches they find what they left. */
 void threads_run(int threads, int64_t tasks, threads_task *run, void *context);
 
 /* Processors this process may use, at least 1. */

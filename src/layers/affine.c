@@ -47,13 +47,14 @@ struct tables {
   int64_t inputs, units, panels; /* K; panels of 16 units */
   int64_t places;                /* in panels of 16 */
   int64_t run_count;
-  int64_t unit_parts, image_parts; /* of forward */
-  int64_t row_parts;               /* of backward_weights, for each WEIGHT_PANELS */
-  struct run *runs;                /* the K inputs: x, weight; runs end where lanes hold no channel */
-  int64_t span;                    /* most floats of x from the first to the last row of a part */
-  int64_t *part_at;                /* [row_parts]: x of a part's first row */
-  int32_t *inputs_at;              /* [K]: x from there */
-  int32_t *weights_at;             /* [K]: gradient rows */
+  int64_t unit_parts, image_parts; /* of forward; */
+  bool images_first;   /* a thread's parts are next to each other: few images for all units, or the reverse */
+  int64_t row_parts;   /* of backward_weights, for each WEIGHT_PANELS */
+  struct run *runs;    /* the K inputs: x, weight; runs end where lanes hold no channel */
+  int64_t span;        /* most floats of x from the first to the last row of a part */
+  int64_t *part_at;    /* [row_parts]: x of a part's first row */
+  int32_t *inputs_at;  /* [K]: x from there */
+  int32_t *weights_at; /* [K]: gradient rows */
 };
 
 /* The next of so many that are left. */
@@ -132,6 +133,7 @@ static void book(const void *config, struct ledger *l) {
     t->unit_parts = l->batch < FEW_IMAGES ? panels : (panels + PART_PANELS - 1) / PART_PANELS;
     t->image_parts = (l->batch + PART_IMAGES - 1) / PART_IMAGES;
     l->forward_parts = t->unit_parts * t->image_parts;
+    t->images_first = 2 * l->batch >= c->units; /* x is more than the half of the weights that others wrote */
     if (l->wants_dx) l->data_parts = (places + ACROSS_PANELS - 1) / ACROSS_PANELS;
   }
   if (l->step) fill_inputs(x, t);
@@ -215,6 +217,7 @@ static void forward(const struct step *s, struct shard shard) {
   }
   int64_t unit = shard.part / t->image_parts, image = shard.part % t->image_parts,
           images = shard.n1 - shard.n0;
+  if (t->images_first) unit = shard.part % t->unit_parts, image = shard.part / t->unit_parts;
   forward_panels(s, t->panels * unit / t->unit_parts, t->panels * (unit + 1) / t->unit_parts,
                  shard.n0 + images * image / t->image_parts,
                  shard.n0 + images * (image + 1) / t->image_parts);

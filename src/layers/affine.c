@@ -22,9 +22,8 @@ enum {
   WEIGHT_IMAGES = 384, /* which are copied together so many at a time */
   PART_PANELS = 4,     /* panels of units that one part of forward computes, for PART_IMAGES at most */
   PART_IMAGES = 64,
-  ACROSS_UNITS = 256, /* backward_data lays so many units across at a time, */
-  ACROSS_PANELS = 8,  /* and so many panels of places, which are one part */
-  FEW_IMAGES = 4,
+  ACROSS_UNITS = 256,    /* backward_data lays so many units across at a time, */
+  ACROSS_PANELS = 8,     /* and so many panels of places, which are one part */
   FEW_WEIGHTS = 1 << 14, /* up to so many: not worth parts, each group goes through on its own */
 };
 
@@ -130,7 +129,7 @@ static void book(const void *config, struct ledger *l) {
   if (l->wants_dx && l->scratch < ACROSS_PANELS * ACROSS_UNITS * BLOCK)
     l->scratch = ACROSS_PANELS * ACROSS_UNITS * BLOCK;
   if (inputs * c->units > FEW_WEIGHTS) {
-    t->unit_parts = l->batch < FEW_IMAGES ? panels : (panels + PART_PANELS - 1) / PART_PANELS;
+    t->unit_parts = (panels + PART_PANELS - 1) / PART_PANELS;
     t->image_parts = (l->batch + PART_IMAGES - 1) / PART_IMAGES;
     l->forward_parts = t->unit_parts * t->image_parts;
     t->images_first = 2 * l->batch >= c->units; /* x is more than the half of the weights that others wrote */

@@ -198,13 +198,12 @@ static void run_collect(void *context, int64_t task, int thread) {
   if (collector.take) collector.take(collector.context, step->gradient + job->part, count);
 }
 
-/* Images of a task: a group, since gradients are summed group by group. Where there are none, a quarter of
- * it, so that threads end together; but as many as any of the segments takes at a time. */
+/* Images of a task: a group, since gradients are summed group by group. Where there are none, as few as the
+ * segments take at a time, so that threads end together. */
 static int64_t task_images(const struct pass *run) {
   const cnn_plan *plan = run->plan;
-  int64_t images = plan->options.group;
-  if (run->back.first < run->back.past) return images;
-  images = (images + 3) / 4;
+  if (run->back.first < run->back.past) return plan->options.group;
+  int64_t images = 1;
   for (int s = run->forward.first; s < run->forward.past; s++)
     if (plan->segments[s].images > images) images = plan->segments[s].images;
   return images;

@@ -39,6 +39,7 @@ void batch_place(struct batch *batch, int64_t images, char *memory) {
 
 cnn_status batch_open(struct batch *batch) {
   const cnn_plan_options *options = &batch->loss.plan->options;
+  for (int i = 0; i < 256; i++) batch->value[i] = dataset_value((uint8_t)i);
   if (!dataset_streams(batch->data)) return CNN_OK;
   return reader_new(batch->data, options->batch, options->threads, &batch->reader);
 }
@@ -70,19 +71,24 @@ static const uint8_t *pixels_of(const struct batch *batch, int64_t n) {
   return dataset_pixels(batch->data, batch->split, image_of(batch, n));
 }
 
-/* Images that fit as they are. */
-static void load_plain(const struct batch *batch, int64_t n0, int64_t n1) {
+/* Images of a batch lie anywhere in the data set, which no cache holds: ask for the first bytes of one that
+ * is wanted soon. */
+static void ask_for(const struct batch *batch, int64_t n) {
+  enum { BYTES = 4096, LINE = 64 };
+  int64_t bytes = dataset_image_bytes(batch->data);
+  const uint8_t *pixels = pixels_of(batch, n);
+  for (int64_t i = 0; i < bytes && i < BYTES; i += LINE) __builtin_prefetch(pixels + i);
+}
+
+/* An image that fits as it is. */
+static void load_plain(const struct batch *batch, int64_t n) {
   const struct view *x = &batch->loss.plan->steps[0].y;
-  float value[256];
-  for (int i = 0; i < 256; i++) value[i] = dataset_value((uint8_t)i);
-  for (int64_t n = n0; n < n1; n++) {
-    const uint8_t *byte = pixels_of(batch, n);
-    for (int64_t c = 0; c < x->shape.c; c++)
-      for (int64_t h = 0; h < x->shape.h; h++) {
-        float *row = x->data + view_offset(x, n, c, h, 0);
-        for (int64_t w = 0; w < x->shape.w; w++) row[w * x->pixel] = value[*byte++];
-      }
-  }
+  const uint8_t *byte = pixels_of(batch, n);
+  for (int64_t c = 0; c < x->shape.c; c++)
+    for (int64_t h = 0; h < x->shape.h; h++) {
+      float *row = x->data + view_offset(x, n, c, h, 0);
+      for (int64_t w = 0; w < x->shape.w; w++) row[w * x->pixel] = batch->value[*byte++];
+    }
 }
 
 /* The window at (top, left), moved and mirrored as `look` says. */
@@ -132,10 +138,14 @@ static bool is_plain(const struct batch *batch) {
 void batch_load(void *context, int64_t n0, int64_t n1, int thread) {
   const struct batch *batch = context;
   char *scratch = batch->scratch + thread * batch->scratch_bytes;
-  if (is_plain(batch))
-    load_plain(batch, n0, n1);
-  else
-    for (int64_t n = n0; n < n1; n++) load_dense(batch, n, scratch);
+  bool plain = is_plain(batch);
+  for (int64_t n = n0; n < n1; n++) {
+    if (n + 1 < batch->loss.batch) ask_for(batch, n + 1);
+    if (plain)
+      load_plain(batch, n);
+    else
+      load_dense(batch, n, scratch);
+  }
 }
 
 cnn_status batch_check(const cnn_plan *plan, const cnn_dataset *data) {

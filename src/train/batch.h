@@ -27,6 +27,7 @@ struct batch {
   struct reader *reader; /* of a data set that streams, else NULL */
   char *scratch;         /* [threads][scratch_bytes] */
   int64_t scratch_bytes;
+  float value[256]; /* of each byte */
 };
 
 /* Bytes of a batch's buffers for `images` images, to be given to batch_place(); loss.plan and augment are
@@ -34,7 +35,7 @@ struct batch {
 int64_t batch_bytes(const struct batch *batch, int64_t images);
 void batch_place(struct batch *batch, int64_t images, char *memory);
 
-/* What a data set that streams needs; data and loss.plan are set. */
+/* Make ready to take images; data and loss.plan are set. */
 cnn_status batch_open(struct batch *batch);
 void batch_close(struct batch *batch);
 

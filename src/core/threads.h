@@ -1,7 +1,7 @@
 /* Threads: what computes (threads.c) and what works on the side (workers.c), on POSIX threads.
  *
- * Work is cut into tasks by shapes alone; who runs which task is decided as it comes, so results
- * cannot depend on the number of threads. */
+ * Work is cut into tasks by shapes alone, and any thread may run any task, so results cannot depend on the
+ * number of threads. */
 #ifndef CNN_CORE_THREADS_H
 #define CNN_CORE_THREADS_H
 
